@@ -1,0 +1,31 @@
+"""The settings of `proxima replica`: declared once, loaded from file, environment and flags."""
+
+from config.checks import check_files, read_password, warnings
+from config.declare import Setting, settings_of
+from config.derived import effective_names
+from config.loader import load
+from config.problems import ConfigError, Problem
+from config.settings import Freshness, LogLevel, OtherPaths, PublicScheme, Settings, TagPolicy
+from config.values import Address, ByteSize, Duration, Secret
+
+__all__ = [
+    "Address",
+    "ByteSize",
+    "ConfigError",
+    "Duration",
+    "Freshness",
+    "LogLevel",
+    "OtherPaths",
+    "Problem",
+    "PublicScheme",
+    "Secret",
+    "Setting",
+    "Settings",
+    "TagPolicy",
+    "check_files",
+    "effective_names",
+    "load",
+    "read_password",
+    "settings_of",
+    "warnings",
+]

@@ -1,0 +1,36 @@
+"""Settings that don't go together, decided from what was given, whether or not it could be read."""
+
+from collections.abc import Iterator, Mapping
+
+from config.declare import Key
+from config.problems import Problem
+from config.sources import Given
+
+
+def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give a problem for each pair of values that contradict or need each other."""
+    yield from _needs(given, "tls.certificate", "tls.key")
+    yield from _needs(given, "tls.key", "tls.certificate")
+    yield from _needs(given, "primary.password", "primary.username")
+    yield from _needs(given, "primary.password_file", "primary.username")
+    yield from _needs(given, "primary.username", "primary.password_file", "primary.password")
+    if _has(given, "primary.password") and _has(given, "primary.password_file"):
+        yield Problem("primary.password", "either it or primary.password_file", "both")
+    if _has(given, "tls.certificate") and _raw(given, "listen.public_scheme") == "http":
+        expected = '"https" or nothing, since tls.certificate is set'
+        yield Problem("listen.public_scheme", expected, '"http"')
+
+
+def _needs(given: Mapping[Key, Given], key: str, *others: str) -> Iterator[Problem]:
+    """Give a problem if *key* is there without any of the *others*."""
+    if _has(given, key) and not any(_has(given, other) for other in others):
+        yield Problem(others[0], f"a value, since {key} is set", "nothing")
+
+
+def _has(given: Mapping[Key, Given], key: str) -> bool:
+    return _raw(given, key) not in (None, "")
+
+
+def _raw(given: Mapping[Key, Given], key: str) -> object:
+    each = given.get(tuple(key.split(".")))
+    return each.raw if each else None

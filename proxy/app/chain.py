@@ -1,0 +1,123 @@
+"""The store and the chain of pullers over it, from the settings."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from config import Settings, read_password
+from proxy.app.network import Network
+from proxy.oci.caller import REPLICA
+from proxy.registry.access import Authorized
+from proxy.registry.clock import Clock
+from proxy.registry.credentials import Basic, CredentialKeeper
+from proxy.registry.decisions import Decisions
+from proxy.registry.fetcher import Fetcher
+from proxy.registry.fill import CacheFill, FillLimits
+from proxy.registry.integrity import Integrity
+from proxy.registry.patterns import freshness_by_pattern
+from proxy.registry.primary import KnownCallers, Primary
+from proxy.registry.realm import Realm
+from proxy.registry.sidecar import Sidecar
+from proxy.registry.store import Store
+from proxy.registry.tagbook import TagBook
+from proxy.registry.tags import Freshness, FreshTags, TagRules
+from proxy.registry.tree import Tree
+from proxy.registry.uncached import Uncached
+from proxy.telemetry import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What answers pulls, outermost first in `puller`, and what it is made of."""
+
+    puller: Authorized
+    tags: FreshTags
+    fill: CacheFill
+    store: Store
+    primary: Primary
+    book: TagBook
+    rules: TagRules
+
+
+def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
+    """Give an empty memory of callers; it holds our own identity where one is configured."""
+    access = settings.access
+    keeper = CredentialKeeper(access.ttl, clock.now)
+    password = read_password(settings)
+    if settings.primary.username and password is not None:
+        keeper.hold_own(REPLICA, Basic(settings.primary.username, password.reveal()))
+    limits = (access.ttl, access.outage_grace, access.max_decisions, clock.now)
+    return KnownCallers(keeper, Decisions(*limits), Decisions(*limits))
+
+
+def open_store(settings: Settings, tree: Tree, stack: AsyncExitStack) -> Store:
+    """Give the store over an open tree."""
+    integrity = Integrity(tree, settings.fill.tail)
+    stack.push_async_callback(integrity.close)
+    return Store(
+        tree,
+        integrity,
+        settings.store.manifest_cache,
+        may_serve_unverified_parts=settings.fill.unverified_ranges,
+    )
+
+
+def tag_rules(settings: Settings) -> TagRules:
+    """Give the rules of the `tags` section."""
+    tags = settings.tags
+    policy = freshness_by_pattern(
+        [(rule.repositories, rule.tags, Freshness(rule.freshness)) for rule in tags.policies]
+    )
+    return TagRules(policy, tags.ttl, tags.stale_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a chain stands on."""
+
+    store: Store
+    sidecar: Sidecar
+    network: Network
+    realm: Realm
+    callers: KnownCallers
+    clock: Clock
+    telemetry: Telemetry
+
+
+def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Chain:
+    """Put the chain together: Authorized(FreshTags(CacheFill(store, primary)))."""
+    metrics, log = ground.telemetry.metrics, ground.telemetry.log
+    network, store = ground.network, ground.store
+    primary = Primary(
+        network.link,
+        network.session,
+        network.storage,
+        ground.realm,
+        ground.callers,
+        metrics.upstream_bytes.inc,
+    )
+    has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
+    fetcher = Fetcher(primary, has_own_identity=has_own_identity)
+    fill = _cache_fill(settings, store, fetcher, ground.telemetry)
+    book = TagBook(store.tree, ground.sidecar, ground.clock, log)
+    rules = tag_rules(settings)
+    tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
+    stack.push_async_callback(tags.close)
+    puller = Authorized(tags, primary, ground.callers.rights, metrics)
+    stack.push_async_callback(puller.close)
+    return Chain(puller, tags, fill, store, primary, book, rules)
+
+
+def _cache_fill(
+    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry
+) -> CacheFill:
+    fill = settings.fill
+    uncached = Uncached(
+        fetcher, telemetry.metrics, tail_bytes=fill.tail, max_at_once=fill.max_uncached
+    )
+    limits = FillLimits(
+        tail_bytes=fill.tail,
+        max_concurrent=fill.max_concurrent,
+        max_orphans=fill.max_orphans,
+        may_serve_unverified_parts=fill.unverified_ranges,
+    )
+    return CacheFill(store, fetcher, uncached, limits, telemetry)

@@ -1,0 +1,222 @@
+"""A replica's life: open the store, listen, serve, drain."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from aiohttp import web
+
+from config import Settings
+from proxy.app.chain import Ground, build_chain, known_callers, open_store
+from proxy.app.front import build_gate
+from proxy.app.names import OwnNames
+from proxy.app.network import Network, open_network
+from proxy.net.breakers import BreakerState
+from proxy.oci.errors import RegistryError
+from proxy.oci.reference import split_reference
+from proxy.registry.clock import Clock, SystemClock
+from proxy.registry.explain import Explainer
+from proxy.registry.issuer import Issuer, load_or_make_key
+from proxy.registry.realm import Realm
+from proxy.registry.sidecar import Sidecar
+from proxy.registry.tree import Tree
+from proxy.telemetry import EventLog, Metrics, Telemetry
+from proxy.web.admit import Gate
+from proxy.web.control import ControlSocket
+from proxy.web.listener import Listeners, open_socket
+from proxy.web.ops import ops_application
+from proxy.web.protocol import ConnectionTimes, Server
+from proxy.web.tls import Certificates
+
+LAG_PERIOD_SECONDS = 0.25
+DRAIN_POLL_SECONDS = 0.05
+
+Address = tuple[str, int]
+
+
+class Replica:
+    """One region's proxy. `start` it, then `stop` it; both once."""
+
+    def __init__(self, settings: Settings, log: EventLog, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._telemetry = Telemetry(log, Metrics())
+        self._stack = AsyncExitStack()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._state = "starting"
+        self._drain_until = float("inf")
+        self.ops_address: Address = ("", 0)
+
+    async def start(self) -> None:
+        """Open the store and listen.
+
+        Raises: StoreInUse, SchemaTooNew, StoreUnavailable, OSError, ValueError: it can't run here.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._end_tasks()
+            await self._stack.aclose()
+            raise
+
+    async def _start(self) -> None:
+        settings, stack = self._settings, self._stack
+        tree = Tree(settings.store.root, self._telemetry)
+        await tree.open()
+        stack.push_async_callback(tree.close)
+        key = await tree.run(load_or_make_key, tree.layout.signing_key, tree.layout.spool)
+        issuer = Issuer(key, int(settings.access.token_lifetime), self._clock.wall)
+        network = open_network(settings, f"proxima-{issuer.key_id}", self._clock.now, stack)
+        ground = await self._ground(tree, network)
+        self._chain = build_chain(settings, ground, stack)
+        self._gate = build_gate(settings, ground, self._chain, issuer, stack)
+        self._watch(network, ground)
+        await self._open_ops(network)
+        await self._open_control(ground)
+        await self._listen(self._gate)
+        self._own(_learn_challenge(ground.realm))
+        self._own(self._measure_lag())
+        self._state = "ready"
+
+    async def _ground(self, tree: Tree, network: Network) -> Ground:
+        sidecar = Sidecar(tree.layout.sidecar)
+        await sidecar.open()
+        self._stack.push_async_callback(sidecar.close)
+        realm = Realm(
+            network.link,
+            network.session,
+            network.realms,
+            OwnNames(self._settings).shared_hosts,
+            sidecar,
+            self._clock,
+        )
+        self._stack.push_async_callback(realm.close)
+        return Ground(
+            open_store(self._settings, tree, self._stack),
+            sidecar,
+            network,
+            realm,
+            known_callers(self._settings, self._clock),
+            self._clock,
+            self._telemetry,
+        )
+
+    # --- listening --------------------------------------------------------------------------------
+
+    async def _listen(self, gate: Gate) -> None:
+        settings = self._settings.listen
+        times = ConnectionTimes(settings.header_timeout, settings.idle_timeout)
+        self._server = Server(gate.handle, times, settings.max_connections)
+        certificates = self._certificates()
+        tls = certificates.context if certificates else None
+        self._listeners = Listeners(self._server, tls, settings.backlog)
+        self._stack.callback(self._listeners.close)
+        await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
+        if certificates:
+            self._own(certificates.follow())
+
+    def _certificates(self) -> Certificates | None:
+        tls = self._settings.tls
+        if tls.certificate is None or tls.key is None:
+            return None
+        return Certificates(tls.certificate, tls.key, tls.reread, self._telemetry.log)
+
+    async def _open_ops(self, network: Network) -> None:
+        def details() -> dict[str, object]:
+            states = network.link.breaker_states()
+            return {"region": self._settings.region, "primary": states}
+
+        application = ops_application(self._telemetry.metrics, self._not_ready, details)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        opened = open_socket((self._settings.listen.ops.host, self._settings.listen.ops.port))
+        await web.SockSite(runner, opened).start()
+        self.ops_address = opened.getsockname()[:2]
+
+    def _not_ready(self) -> str:
+        return "" if self._state == "ready" else self._state
+
+    async def _open_control(self, ground: Ground) -> None:
+        chain = self._chain
+        explainer = Explainer(
+            chain.store, chain.book, chain.tags, ground.network.link, ground.realm
+        )
+
+        async def explain(text: str) -> dict[str, object]:
+            found = await explainer.explain(*split_reference(text))
+            return found.as_document()
+
+        control = ControlSocket(chain.store.tree.layout.control_socket, explain)
+        await control.open()
+        self._stack.push_async_callback(control.close)
+
+    @property
+    def registry_addresses(self) -> list[Address]:
+        """Where clients reach this replica."""
+        return self._listeners.addresses
+
+    # --- watching ---------------------------------------------------------------------------------
+
+    def _watch(self, network: Network, ground: Ground) -> None:
+        metrics, fill = self._telemetry.metrics, self._chain.fill
+        metrics.watch("flights", "Fills under way.", lambda: fill.flights)
+        metrics.watch("followers", "Clients that follow a fill.", lambda: fill.followers)
+        rights = ground.callers.rights
+        metrics.watch("rights", "Decisions remembered.", lambda: len(rights))
+        sidecar = ground.sidecar
+        metrics.watch("sidecar_failures", "Sidecar calls that failed.", lambda: sidecar.failures)
+
+        def breakers() -> dict[str, float]:
+            states = list(network.link.breaker_states().values())
+            return {state: states.count(state) for state in BreakerState}
+
+        metrics.watch_by("breakers", "Addresses of the primary by breaker.", "state", breakers)
+
+    async def _measure_lag(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_PERIOD_SECONDS
+            await asyncio.sleep(LAG_PERIOD_SECONDS)
+            self._telemetry.metrics.loop_lag.observe(max(0.0, loop.time() - due))
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Drain: not ready at once, no new connections, requests and fills finish up to a limit."""
+        loop = asyncio.get_running_loop()
+        log = self._telemetry.log
+        self._state = "draining"
+        self._drain_until = loop.time() + self._settings.listen.drain_limit
+        self._listeners.close()
+        self._server.pre_shutdown()
+        log.info("replica.draining", requests=self._gate.in_flight)
+        while self._gate.in_flight and loop.time() < self._drain_until:  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+        await self._chain.fill.drain(max(0.0, self._drain_until - loop.time()))
+        await self._server.shutdown(timeout=0)
+        await self._end_tasks()
+        await self._stack.aclose()
+        log.info("replica.stopped")
+
+    def hurry(self, seconds: float) -> None:
+        """Leave a drain that is under way no more than this."""
+        self._drain_until = min(self._drain_until, asyncio.get_running_loop().time() + seconds)
+
+    async def _end_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _learn_challenge(realm: Realm) -> None:
+    """Ask for the primary's challenge at the start, so that an outage finds it remembered."""
+    with suppress(RegistryError):
+        await realm.challenge()

@@ -1,0 +1,67 @@
+"""Which verbs there are and what they take. Flags of settings come from the settings model."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from config import Settings, settings_of
+from proxy import __version__
+from proxy.cli import check, client, explain, replica
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; `verb` of the result is what to call."""
+    parser = argparse.ArgumentParser(
+        prog="proxima", description="A nearest-region pull proxy for OCI registries."
+    )
+    parser.add_argument("--version", action="version", version=f"proxima {__version__}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    _add_replica(verbs.add_parser)
+    _add_check(verbs.add_parser)
+    _add_client(verbs.add_parser)
+    _add_explain(verbs.add_parser)
+    return parser.parse_args(argv)
+
+
+AddVerb = Callable[..., argparse.ArgumentParser]
+
+
+def _add_replica(add: AddVerb) -> None:
+    verb = add("replica", help="run one region's proxy")
+    _add_settings(verb)
+    verb.set_defaults(verb=replica.run)
+
+
+def _add_check(add: AddVerb) -> None:
+    verb = add(
+        "check-config", help="say what is wrong with the settings, and whether the primary answers"
+    )
+    _add_settings(verb)
+    verb.add_argument("--offline", action="store_true", help="don't ask the primary")
+    verb.set_defaults(verb=check.run)
+
+
+def _add_client(add: AddVerb) -> None:
+    verb = add("client-config", help="print what to put where on a node")
+    verb.add_argument("runtime", choices=sorted(client.WRITERS))
+    verb.add_argument("--registry", required=True, help="the registry domain that images name")
+    verb.add_argument("--replica", required=True, help="URL of the replica, as the node reaches it")
+    verb.add_argument("--ca", type=Path, help="certificates that the node shall trust for it, PEM")
+    verb.set_defaults(verb=client.run)
+
+
+def _add_explain(add: AddVerb) -> None:
+    verb = add("explain", help="say what a pull would do right now, and why")
+    verb.add_argument("reference", help="[host/]repository[:tag|@digest]")
+    _add_settings(verb)
+    verb.add_argument("--json", action="store_true", help="print a JSON document")
+    verb.set_defaults(verb=explain.run)
+
+
+def _add_settings(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--config", type=Path, help="settings file, TOML")
+    for setting in settings_of(Settings):
+        if setting.rule.flag:
+            verb.add_argument(
+                setting.rule.flag, dest=setting.key, metavar="VALUE", help=setting.rule.doc
+            )

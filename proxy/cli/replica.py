@@ -1,0 +1,89 @@
+"""`proxima replica`: runs until SIGTERM or SIGINT, then drains."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiohttp
+
+from config import ConfigError, Settings
+from proxy.app import Replica
+from proxy.cli.settings import load_settings
+from proxy.oci.errors import RegistryError
+from proxy.registry.sidecar import SchemaTooNew
+from proxy.registry.tree import StoreInUse
+from proxy.telemetry.logs import EventLog, Level
+
+MINIMUM_AIOHTTP = (3, 14, 4)
+SECOND_SIGNAL_SECONDS = 5.0
+
+Runner = Callable[[Coroutine[Any, Any, int]], int]
+
+
+def run(arguments: argparse.Namespace, runner: Runner) -> int:
+    """Run the replica."""
+    settings = load_settings(arguments)
+    if settings is None:
+        return 2
+    if (problem := unfit_aiohttp()) is not None:
+        print(f"proxima: {problem}", file=sys.stderr)
+        return 2
+    return runner(_serve(settings))
+
+
+def unfit_aiohttp() -> str | None:
+    """Say what is wrong with the installed aiohttp: its older parsers can be fooled."""
+    version = tuple(int(part) for part in aiohttp.__version__.split(".")[:3] if part.isdigit())
+    if version < MINIMUM_AIOHTTP:
+        return f"aiohttp {aiohttp.__version__} is too old: 3.14.4 or newer is needed"
+    if "_http_parser" not in aiohttp.http_parser.HttpRequestParser.__module__:
+        return "aiohttp runs without its C parser (AIOHTTP_NO_EXTENSIONS?), which is needed"
+    return None
+
+
+async def _serve(settings: Settings) -> int:
+    always = {"region": settings.region} if settings.region else {}
+    log = EventLog(sys.stdout.fileno(), Level[settings.log.level.name], **always)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    replica = Replica(settings, log)
+    try:
+        await replica.start()
+    except (StoreInUse, SchemaTooNew, ConfigError, RegistryError, OSError, ValueError) as exc:
+        log.flush()
+        cause = f": {exc.__cause__}" if exc.__cause__ else ""
+        print(f"proxima: can't start: {exc}{cause}", file=sys.stderr)
+        return 1
+    log.info(
+        "replica.ready",
+        registry=[_text(address) for address in replica.registry_addresses],
+        ops=_text(replica.ops_address),
+        primary=settings.primary.url,
+        store=str(settings.store.root),
+    )
+    await stopping.wait()
+    await _stop(replica, stopping)
+    log.flush()
+    return 0
+
+
+async def _stop(replica: Replica, signalled: asyncio.Event) -> None:
+    """Drain; a second signal leaves five seconds."""
+    signalled.clear()
+    draining = asyncio.ensure_future(replica.stop())
+    again = asyncio.ensure_future(signalled.wait())
+    await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        replica.hurry(SECOND_SIGNAL_SECONDS)
+    again.cancel()
+    await draining
+
+
+def _text(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

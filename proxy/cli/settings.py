@@ -1,0 +1,25 @@
+"""Settings for a verb: file, environment and flags together, problems all at once."""
+
+import argparse
+import os
+import sys
+
+from config import ConfigError, Settings, load, settings_of, warnings
+
+
+def load_settings(arguments: argparse.Namespace) -> Settings | None:
+    """Give the settings; None after printing what is wrong with them."""
+    flags = {
+        setting.key: getattr(arguments, setting.key)
+        for setting in settings_of(Settings)
+        if setting.rule.flag
+    }
+    try:
+        settings = load(arguments.config, os.environ, flags)
+    except ConfigError as exc:
+        for problem in exc.problems:
+            print(f"proxima: {problem}", file=sys.stderr)
+        return None
+    for warning in warnings(settings):
+        print(f"proxima: warning: {warning}", file=sys.stderr)
+    return settings

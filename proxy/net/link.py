@@ -1,0 +1,152 @@
+"""The private link: how this replica reaches the primary, address by address.
+
+Addresses come from the settings (`connect_to`), else from DNS. Each has a breaker. A request goes
+to the first address that is not known to be sick; a read that got no answer goes on to the next.
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from proxy.net.breakers import Breaker, BreakerState
+from proxy.net.origins import Origin
+from proxy.net.session import Answer, NotConnected, Outgoing, Session, UploadBody
+from proxy.oci.errors import Unavailable
+
+Address = tuple[str, int]
+Lookup = Callable[[str], Awaitable[tuple[list[str], int]]]
+
+READS = frozenset({"GET", "HEAD"})
+GATEWAY_FAILURES = frozenset({502, 503, 504})
+MAX_REMEMBERED_ADDRESSES = 64
+
+
+@dataclass(slots=True)
+class _Resolved:
+    addresses: list[Address]
+    until: float
+
+
+class PrivateLink:
+    """Requests to the primary over whichever of its addresses works.
+
+    *via* is our entry of the Via header, by which loops are told.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        origin: Origin,
+        *,
+        connect_to: tuple[Address, ...],
+        lookup: Lookup,
+        via: str,
+        clock: Callable[[], float],
+    ) -> None:
+        self.origin = origin
+        self._session = session
+        self._connect_to = connect_to
+        self._lookup = lookup
+        self._via = via
+        self._clock = clock
+        self._breakers: dict[Address, Breaker] = {}
+        self._resolved: _Resolved | None = None
+
+    async def request(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        body: UploadBody | bytes | None = None,
+    ) -> Answer:
+        """Send a request to the primary; give the answer once its headers are here.
+
+        A body is sent once the primary asked for it (`Expect: 100-continue`), see `UploadBody`.
+
+        Raises: Unavailable: no address answered; every breaker open counts as that, at once.
+        """
+        usable = [address for address in await self.addresses() if self._breaker(address).may_try()]
+        if not usable:
+            raise Unavailable("the primary registry is not answering", retry_after_seconds=10)
+        outgoing = Outgoing(
+            method,
+            target,
+            {**headers, "Via": self._via},
+            body,
+            is_continue_expected=isinstance(body, UploadBody),
+        )
+        for address in usable[:-1]:
+            try:
+                answer = await self._ask(outgoing, address)
+            except NotConnected:
+                continue
+            except Unavailable:
+                if method in READS:
+                    continue
+                raise
+            if method not in READS or answer.status not in GATEWAY_FAILURES:
+                return answer
+            await answer.drop()
+        return await self._ask(outgoing, usable[-1])
+
+    async def _ask(self, outgoing: Outgoing, address: Address) -> Answer:
+        breaker = self._breaker(address)
+        try:
+            answer = await self._session.send(self.origin, outgoing, address=address)
+        except Unavailable:
+            breaker.failed()
+            raise
+        breaker.succeeded()
+        return answer
+
+    def note_break(self) -> None:
+        """Note that a transfer broke: the next request starts on the address after this one."""
+        if len(self._connect_to) > 1:
+            self._connect_to = (*self._connect_to[1:], self._connect_to[0])
+        elif self._resolved is not None:
+            self._resolved.addresses.append(self._resolved.addresses.pop(0))
+
+    async def addresses(self) -> tuple[Address, ...]:
+        """Give the primary's addresses in the order in which they are tried.
+
+        Raises: Unavailable: the name can't be resolved.
+        """
+        if self._connect_to:
+            return self._connect_to
+        if _is_literal(self.origin.host):
+            return ((self.origin.host, self.origin.port),)
+        if self._resolved is None or self._resolved.until <= self._clock():
+            await self._resolve()
+        return tuple(self._resolved.addresses) if self._resolved else ()
+
+    async def _resolve(self) -> None:
+        """Look the name up again; in a DNS outage the last answer stays in use."""
+        try:
+            found, ttl_seconds = await self._lookup(self.origin.host)
+        except OSError as exc:
+            if self._resolved is None:
+                raise Unavailable("the primary's name can't be resolved") from exc
+            return
+        addresses = [(address, self.origin.port) for address in found]
+        self._resolved = _Resolved(addresses, self._clock() + ttl_seconds)
+
+    def _breaker(self, address: Address) -> Breaker:
+        breaker = self._breakers.get(address)
+        if breaker is None:
+            if len(self._breakers) >= MAX_REMEMBERED_ADDRESSES:
+                del self._breakers[next(iter(self._breakers))]
+            breaker = self._breakers[address] = Breaker(self._clock)
+        return breaker
+
+    def breaker_states(self) -> dict[str, BreakerState]:
+        """Give each known address with the state of its breaker."""
+        return {f"{host}:{port}": found.state for (host, port), found in self._breakers.items()}
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

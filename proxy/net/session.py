@@ -1,0 +1,316 @@
+"""The one HTTP client session: the only door to aiohttp's client.
+
+What aiohttp does by default and a registry proxy must not: follow redirects, inflate bodies,
+read proxies from the environment, keep cookies, limit the total time, accept a second
+Content-Type. Errors of the socket are mapped here, once, to `Unavailable`.
+"""
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, AbstractStreamWriter
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from proxy.net.origins import AddressPolicy, Origin, bracketed
+from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrigin
+
+READ_BUFFER_BYTES = 256 << 10
+CONTINUE_WAIT_SECONDS = 1.0
+KEEP_ALIVE_SECONDS = 60.0
+POOL_WAIT_SECONDS = 10.0
+DRAIN_BYTES = 64 << 10
+_SINGLETONS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Range",
+    "Content-Encoding",
+    "Docker-Content-Digest",
+    "Location",
+    "ETag",
+)
+
+
+class NotConnected(Unavailable):
+    """No connection came about: nothing was sent, so any request may go another way."""
+
+
+class LinkBroken(Unavailable):
+    """A transfer ended early, stalled or became too slow: what came so far is good."""
+
+    default_message = "the connection to the primary broke"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds, rates in bytes a second."""
+
+    connect_timeout: float = 2.0
+    read_timeout: float = 30.0
+    minimum_rate: int = 1024
+    rate_window: float = 60.0
+    max_connections: int = 256
+
+
+class UploadBody(aiohttp.payload.Payload):
+    """A request body that streams from an iterator once the other side wants it.
+
+    With `Expect: 100-continue` it is written after the 100; where none comes within a second,
+    *may_send_unasked* decides. *on_start* is called before the first byte is taken.
+    """
+
+    _autoclose = True
+
+    def __init__(
+        self,
+        chunks: AsyncIterator[bytes],
+        size: int | None,
+        *,
+        may_send_unasked: Callable[[], bool] = lambda: True,
+        on_start: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(chunks)
+        self._chunks = chunks
+        self._size = size
+        self.may_send_unasked = may_send_unasked
+        self._on_start = on_start
+
+    @property
+    def size(self) -> int | None:
+        return self._size
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        raise TypeError("an upload is read once, while it is sent")
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        self._on_start()
+        async for chunk in self._chunks:
+            await writer.write(chunk)
+
+
+class _Request(aiohttp.ClientRequest):
+    """aiohttp's request, which would wait for a 100 without end, waits a second."""
+
+    async def write_bytes(
+        self,
+        writer: AbstractStreamWriter,
+        conn: "aiohttp.connector.Connection",
+        content_length: int | None = None,
+    ) -> None:
+        waiter = self._continue
+        if waiter is not None and isinstance(self.body, UploadBody):
+            writer.send_headers()
+            await asyncio.wait((waiter,), timeout=CONTINUE_WAIT_SECONDS)
+            if not waiter.done():
+                if not self.body.may_send_unasked():
+                    conn.close()
+                    return
+                waiter.set_result(True)
+        await super().write_bytes(writer, conn, content_length)
+
+
+class Answer:
+    """A response whose status and headers are here and whose body is still to come."""
+
+    def __init__(self, response: aiohttp.ClientResponse, limits: Limits) -> None:
+        self._response = response
+        self._limits = limits
+        self.status = response.status
+        self.headers: CIMultiDictProxy[str] = response.headers
+
+    def header(self, name: str) -> str:
+        """Give a header's value, empty if it isn't there."""
+        return self.headers.get(name, "")
+
+    @property
+    def content_length(self) -> int | None:
+        return self._response.content_length
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Give the body as it arrives.
+
+        Raises: LinkBroken: it ended early, no byte came for `read_timeout`, or the average fell
+        below `minimum_rate`. Only time spent waiting for the network counts.
+        """
+        pace = _Pace(self._limits)
+        clock = asyncio.get_running_loop().time
+        content = self._response.content
+        while True:
+            asked_at = clock()
+            try:
+                chunk = await content.readany()
+            except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+                raise LinkBroken from exc
+            if not chunk:
+                return
+            pace.note(len(chunk), clock() - asked_at)
+            yield chunk
+
+    async def read(self, limit_bytes: int) -> bytes:
+        """Give the whole body.
+
+        Raises: SizeInvalid: it is longer than *limit_bytes*. LinkBroken: as `chunks`.
+        """
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > limit_bytes:
+                self.close()
+                raise SizeInvalid("the primary's answer is larger than allowed")
+            parts.append(chunk)
+        return b"".join(parts)
+
+    async def drop(self) -> None:
+        """Let go of a body nobody needs; the connection is kept if the body is short."""
+        length = self.content_length
+        if length is None or length > DRAIN_BYTES:
+            self.close()
+            return
+        try:
+            await self.read(DRAIN_BYTES)
+        except (SizeInvalid, Unavailable):
+            self.close()
+
+    def close(self) -> None:
+        """End the connection unless the body was read to its end."""
+        self._response.close()
+
+
+class _Pace:
+    """The throughput floor: bytes and waiting time within a window."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._bytes = 0
+        self._waited = 0.0
+
+    def note(self, size: int, waited: float) -> None:
+        self._bytes += size
+        self._waited += waited
+        if self._waited < self._limits.rate_window:
+            return
+        if self._bytes < self._limits.minimum_rate * self._waited:
+            raise LinkBroken("the primary sends too slowly")
+        self._bytes, self._waited = 0, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request to be sent: `target` is path and query, byte-exact."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: UploadBody | bytes | None = None
+    is_continue_expected: bool = False
+
+
+class Session:
+    """Requests to origins and addresses that were checked before.
+
+    *policy* sees every address that a connection would go to, literal or resolved.
+    """
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        limits: Limits,
+        *,
+        resolver: AbstractResolver | None = None,
+        ca_file: str | None = None,
+        user_agent: str = "proxima",
+    ) -> None:
+        self._limits = limits
+        self._policy = policy
+        self._tls = ssl.create_default_context(cafile=ca_file)
+        self._tls.set_alpn_protocols(["http/1.1"])
+        connector = aiohttp.TCPConnector(
+            limit=limits.max_connections,
+            resolver=resolver,
+            ssl=self._tls,
+            socket_factory=self._open_socket,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+        )
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            connect=POOL_WAIT_SECONDS,
+            sock_connect=limits.connect_timeout,
+            sock_read=limits.read_timeout,
+        )
+        self._client = aiohttp.ClientSession(
+            connector=connector,
+            timeout=timeout,
+            auto_decompress=False,
+            trust_env=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            skip_auto_headers=("Content-Type",),
+            request_class=_Request,
+            read_bufsize=READ_BUFFER_BYTES,
+        )
+
+    async def send(
+        self, origin: Origin, request: Outgoing, *, address: tuple[str, int] | None = None
+    ) -> Answer:
+        """Send a request; give the answer once its headers are here.
+
+        *address* is where to connect instead of what DNS says; Host and TLS name stay *origin*'s.
+
+        Raises: NotConnected: no connection. Unavailable: no answer in time. UntrustedOrigin: the
+        address may not be spoken to. BadGateway: the answer breaks HTTP.
+        """
+        host, port = address or (origin.host, origin.port)
+        url = URL(f"{origin.scheme}://{bracketed(host)}:{port}{request.target}", encoded=True)
+        try:
+            response = await self._client.request(
+                request.method,
+                url,
+                headers={"Host": origin.authority, **request.headers},
+                data=request.body,
+                allow_redirects=False,
+                expect100=request.is_continue_expected,
+                server_hostname=origin.host if address and origin.scheme == "https" else None,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            raise _mapped(exc) from exc
+        _check_singletons(response)
+        return Answer(response, self._limits)
+
+    def _open_socket(self, info: "aiohttp.connector.AddrInfoType") -> socket.socket:
+        family, kind, protocol, _, sockaddr = info
+        if not self._policy.allows(str(sockaddr[0])):
+            raise OSError(errno.EACCES, f"the address {sockaddr[0]} may not be connected to")
+        opened = socket.socket(family=family, type=kind, proto=protocol)
+        opened.setblocking(False)  # noqa: FBT003  # the socket's own signature
+        return opened
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+def _mapped(exc: Exception) -> Unavailable | BadGateway:
+    if isinstance(exc, OSError) and exc.errno == errno.EACCES:
+        return UntrustedOrigin("the primary's name leads to an address that may not be used")
+    if isinstance(exc, aiohttp.ClientResponseError):
+        return BadGateway("the primary's answer is not valid HTTP")
+    if isinstance(exc, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+        return NotConnected()
+    return Unavailable()
+
+
+def _check_singletons(response: aiohttp.ClientResponse) -> None:
+    for name in _SINGLETONS:
+        if len(response.headers.getall(name, ())) > 1:
+            response.close()
+            raise BadGateway(f"the primary's answer has two {name} headers")

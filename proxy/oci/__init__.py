@@ -1,0 +1,1 @@
+"""The OCI distribution spec's vocabulary as plain values. Nothing here does I/O."""

@@ -1,0 +1,1 @@
+"""One contract, `Puller`, and everything that implements or wraps it."""

@@ -1,0 +1,93 @@
+"""The primary's answers read: statuses to errors, headers to values. Plain functions, no I/O."""
+
+import json
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from time import time
+
+from proxy.oci.errors import (
+    Absent,
+    BadGateway,
+    BlobUnknown,
+    Denied,
+    ManifestUnknown,
+    NameUnknown,
+    RangeInvalid,
+    Refused,
+    RegistryError,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
+from proxy.oci.request import BlobPull, Listing, Pull
+
+MAX_ERROR_BYTES = 64 << 10
+MAX_RETRY_AFTER_SECONDS = 3600
+DEFAULT_RETRY_AFTER_SECONDS = 5
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+_CONFIRMING_CODES = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "BLOB_UNKNOWN"})
+
+
+def error_in(body: bytes) -> tuple[str, str]:
+    """Give the code and message of an error body; empty strings where it is none of the spec's."""
+    try:
+        first = json.loads(body)["errors"][0]
+        code, message = first["code"], first.get("message", "")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        return "", ""
+    if not isinstance(code, str) or _CODE.fullmatch(code) is None:
+        return "", ""
+    return code, message if isinstance(message, str) else ""
+
+
+def retry_after(text: str) -> int:
+    """Give the seconds of a Retry-After header, in either of its forms (RFC 9110, 10.2.3)."""
+    if text.isascii() and text.isdigit():
+        seconds = int(text[:6])
+    else:
+        try:
+            seconds = int(parsedate_to_datetime(text).timestamp() - time())
+        except (ValueError, TypeError):
+            seconds = DEFAULT_RETRY_AFTER_SECONDS
+    return max(1, min(seconds, MAX_RETRY_AFTER_SECONDS))
+
+
+def error_of(
+    status: int, headers: Mapping[str, str], body: bytes, asked: Pull | Listing
+) -> RegistryError:
+    """Give the error that a refusing answer of the primary's /v2/ stands for."""
+    code, message = error_in(body)
+    wait_seconds = retry_after(headers.get("Retry-After", ""))
+    match status:
+        case 401:
+            return Unauthorized(error="invalid_token")
+        case 403:
+            return Denied(message)
+        case 404:
+            return _absence(code, asked)
+        case 416:
+            return _range_invalid(headers)
+        case 429:
+            return TooManyRequests(retry_after_seconds=wait_seconds)
+        case _ if status >= 500:
+            return Unavailable(
+                "the primary registry can't answer now", retry_after_seconds=wait_seconds
+            )
+        case _ if status >= 400:
+            return Refused(status, code or "DENIED", message or "the primary registry refused")
+    return BadGateway(f"the primary registry answered with status {status}")
+
+
+def _absence(code: str, asked: Pull | Listing) -> Absent:
+    if code == NameUnknown.code:
+        error: Absent = NameUnknown()
+    else:
+        error = BlobUnknown() if isinstance(asked, BlobPull) else ManifestUnknown()
+    error.is_confirmed = code in _CONFIRMING_CODES
+    return error
+
+
+def _range_invalid(headers: Mapping[str, str]) -> RegistryError:
+    match = re.fullmatch(r"bytes \*/([0-9]{1,19})", headers.get("Content-Range", ""))
+    return RangeInvalid(int(match.group(1))) if match else BadGateway()

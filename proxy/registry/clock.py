@@ -1,0 +1,26 @@
+"""Time: one clock for intervals, one for what is written down."""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Both clocks, in seconds."""
+
+    def now(self) -> float:
+        """Give a time that only goes forward and counts sleep; for ages and deadlines."""
+        ...
+
+    def wall(self) -> float:
+        """Give the time of day; for what outlives this process."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def wall(self) -> float:
+        return time.time()

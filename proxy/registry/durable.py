@@ -1,0 +1,89 @@
+"""File operations that survive a power cut; all of them block, so they run in threads.
+
+The order is always the same: the file's bytes are synced, then it is renamed into its place, then
+every folder that gained an entry is synced. What has a name in the tree is whole.
+"""
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of *folder* durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folders(folder: Path) -> None:
+    """Make *folder* and what is missing above it, each entry durable before this returns."""
+    missing: list[Path] = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        each.mkdir(mode=0o755, exist_ok=True)
+        sync_folder(each.parent)
+
+
+def move_into_place(source: Path, target: Path) -> None:
+    """Rename a synced file to *target*, durably; an older file there is replaced."""
+    make_folders(target.parent)
+    source.rename(target)
+    sync_folder(target.parent)
+
+
+def write_file(target: Path, data: bytes, spool: Path, mode: int = 0o644) -> None:
+    """Write a small file: seen whole or not at all, durable when this returns."""
+    temporary = spool / f"small-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(temporary, flags, mode)
+        try:
+            os.write(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        move_into_place(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_small(path: Path, limit_bytes: int) -> bytes | None:
+    """Give the content of a small regular file; None if there is no such file.
+
+    Raises: OSError: it can't be read, which is not the same as absent.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return os.read(descriptor, limit_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file durably; say whether it was there."""
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    sync_folder(path.parent)
+    return True
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove whatever is in *folder*; links are removed, never followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
+                Path(entry.path).unlink()

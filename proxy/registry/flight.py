@@ -1,0 +1,236 @@
+"""A flight: one fetch of one blob, however many wait for it.
+
+Rules:
+- It belongs to the service, not to who asked first: that client's pace and departure change
+  nothing for the others.
+- Each byte is requested once, except after a break: then it goes on from the byte that is here.
+- It asks the primary for a repository and a caller that may read the blob there (`sources`);
+  every repository that the primary gave it for, by this fetch or by a HEAD, is linked at the end.
+- What is written is a spool file; it enters the tree only when size and digest agree.
+- It ends once: committed, or failed with an error that every follower gets.
+
+States: asking (no size yet) -> growing -> verified -> committed; failed from each of them.
+"""
+
+import asyncio
+
+from proxy.net.session import LinkBroken
+from proxy.oci.descriptor import OCTET_STREAM, Descriptor
+from proxy.oci.digest import Digest
+from proxy.oci.errors import (
+    Absent,
+    ContentMismatch,
+    RegistryError,
+    StoreUnavailable,
+    TooManyRequests,
+    Unavailable,
+)
+from proxy.oci.reference import Repository
+from proxy.oci.request import BlobPull
+from proxy.oci.span import RangeRequest
+from proxy.registry.fetcher import Fetcher
+from proxy.registry.growing import GrowingFile
+from proxy.registry.integrity import Stamp
+from proxy.registry.layout import LinkKind
+from proxy.registry.puller import Stream
+from proxy.registry.spool import SpoolFile, create_spool_file
+from proxy.registry.store import Store
+
+MAX_BREAKS_WITHOUT_PROGRESS = 3
+PROGRESS_BYTES = 8 << 20
+WAIT_AFTER_BREAK_SECONDS = (0.0, 0.2, 1.0)
+MAX_RETRY_AFTER_SECONDS = 10
+
+
+class Flight:
+    """One fetch. Await `opened` for the file to follow; `run` is the task that does the work."""
+
+    def __init__(
+        self,
+        digest: Digest,
+        fetcher: Fetcher,
+        store: Store,
+        tail_bytes: int,
+    ) -> None:
+        self.digest = digest
+        self._fetcher = fetcher
+        self._tree = store.tree
+        self._integrity = store.integrity
+        self._tail_bytes = tail_bytes
+        self._sources: dict[BlobPull, None] = {}
+        self._proven: set[Repository] = set()
+        self._refused: dict[Repository, RegistryError] = {}
+        self.opened: asyncio.Future[GrowingFile] = asyncio.get_running_loop().create_future()
+        self.opened.add_done_callback(_seen)
+        self.growing: GrowingFile | None = None
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What is being fetched, once its size is known."""
+        size = self.growing.size if self.growing is not None else 0
+        return Descriptor(OCTET_STREAM, self.digest, size)
+
+    # --- who takes part ---------------------------------------------------------------------------
+
+    def serves(self, repository: Repository) -> bool:
+        """Say whether pulls of this repository may join without asking the primary first."""
+        return repository in self._proven or any(
+            source.repository == repository for source in self._sources
+        )
+
+    def admit(self, pull: BlobPull, *, is_proven: bool) -> None:
+        """Let a pull take part; *is_proven* if the primary just gave the blob for it."""
+        self._sources[pull] = None
+        if is_proven:
+            self._proven.add(pull.repository)
+
+    def refusal(self, repository: Repository) -> RegistryError | None:
+        """Give what the primary said to a repository that it doesn't give the blob for."""
+        return None if repository in self._proven else self._refused.get(repository)
+
+    # --- the work ---------------------------------------------------------------------------------
+
+    async def run(self) -> int:
+        """Fetch, verify, commit; give the size in bytes.
+
+        Raises: Absent, Unauthorized, Denied: no source gives it. Unavailable: nobody answers.
+        ContentMismatch. StoreUnavailable: no room here, known before the first byte.
+        """
+        try:
+            stream = await self._open_at(0)
+            size = stream.resolution.descriptor.size
+            path, descriptor = await self._tree.run(
+                create_spool_file, self._tree.layout.spool, size
+            )
+        except BaseException as exc:
+            self.fail(exc)
+            raise
+        growing = GrowingFile(descriptor, size, self._tail_bytes)
+        self.growing = growing
+        spool = SpoolFile(
+            path, descriptor, self.digest.algorithm, self._tree.executor, growing.advance
+        )
+        self.opened.set_result(growing)
+        try:
+            await self._fill(stream, spool, growing)
+            await self._commit(spool, growing)
+        except BaseException as exc:
+            self.fail(exc)
+            raise
+        finally:
+            await asyncio.shield(self._let_go(spool, growing))
+        return size
+
+    def fail(self, exc: BaseException) -> None:
+        """End for everybody who follows."""
+        error = exc if isinstance(exc, RegistryError) else Unavailable("the fill was ended")
+        if not self.opened.done():
+            self.opened.set_exception(error)
+        if self.growing is not None:
+            self.growing.failed(error)
+
+    async def _let_go(self, spool: SpoolFile, growing: GrowingFile) -> None:
+        await spool.quiet()
+        growing.release()
+        await self._tree.run(spool.path.unlink, True)  # noqa: FBT003  # missing_ok: it was renamed
+
+    async def _open_at(self, offset: int) -> Stream:
+        """Ask the sources in turn for the bytes from *offset* on."""
+        part = RangeRequest(offset, None) if offset else None
+
+        async def ask(pull: BlobPull) -> Stream:
+            try:
+                content = await self._fetcher.open(pull, part)
+            except Absent as exc:
+                self._refused[pull.repository] = exc
+                raise
+            self._proven.add(pull.repository)
+            return content
+
+        return await self._fetcher.first(tuple(self._sources), ask)
+
+    async def _fill(self, stream: Stream, spool: SpoolFile, growing: GrowingFile) -> None:
+        """Copy until all is here, going on after breaks from the byte that is here."""
+        breaks = _Breaks()
+        while True:
+            try:
+                await _copy(stream, spool, growing.size)
+                return
+            except StoreUnavailable:
+                raise
+            except Unavailable as exc:
+                await breaks.wait(spool.accepted, exc)
+            finally:
+                await stream.aclose()
+            self._fetcher.note_break()
+            stream = await self._resume(spool.accepted, growing.size, breaks)
+
+    async def _resume(self, offset: int, size: int, breaks: "_Breaks") -> Stream:
+        while True:
+            try:
+                stream = await self._open_at(offset)
+            except Unavailable as exc:
+                await breaks.wait(offset, exc)
+                continue
+            if stream.resolution.descriptor.size == size:
+                return stream
+            await stream.aclose()
+            raise ContentMismatch("the blob's size changed during the fill")
+
+    async def _commit(self, spool: SpoolFile, growing: GrowingFile) -> None:
+        if await spool.finish() != self.digest or spool.written != growing.size:
+            raise ContentMismatch
+        growing.verified()
+        await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
+        self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
+        for repository in self._proven:
+            await self._tree.put_link(repository, LinkKind.LAYER, self.digest)
+
+
+class _Breaks:
+    """How often a transfer may break: a few times in a row, as often as it likes with progress."""
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+        self._last_offset = 0
+
+    async def wait(self, offset: int, error: Unavailable) -> None:
+        """Wait before the next try.
+
+        Raises: *error* where it was the last one.
+        """
+        if offset - self._last_offset >= PROGRESS_BYTES:
+            self._in_a_row = 0
+            self._last_offset = offset
+        if self._in_a_row >= MAX_BREAKS_WITHOUT_PROGRESS:
+            raise error
+        pause = WAIT_AFTER_BREAK_SECONDS[self._in_a_row]
+        if isinstance(error, TooManyRequests):
+            pause = max(pause, min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
+        self._in_a_row += 1
+        await asyncio.sleep(pause)
+
+
+async def _copy(stream: Stream, spool: SpoolFile, size: int) -> None:
+    """Write a stream's bytes behind those that are here, up to *size*.
+
+    Raises: LinkBroken: it ended early. ContentMismatch: there is more than announced.
+    """
+    already_here = spool.accepted - stream.span.start  # a primary may ignore Range
+    async for chunk in stream.chunks:
+        if already_here >= len(chunk):
+            already_here -= len(chunk)
+            continue
+        new = chunk[already_here:] if already_here else chunk
+        already_here = 0
+        if spool.accepted + len(new) > size:
+            raise ContentMismatch("the primary sent more than it announced")
+        await spool.write(new)
+    if spool.accepted < size:
+        raise LinkBroken
+
+
+def _seen(opened: asyncio.Future[GrowingFile]) -> None:
+    """Mark the outcome as seen, for flights that nobody waits for any more."""
+    if not opened.cancelled():
+        opened.exception()

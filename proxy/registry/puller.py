@@ -1,0 +1,122 @@
+"""The contract: everything that can answer a pull gives a resolution or content."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from proxy.oci.descriptor import Descriptor
+from proxy.oci.request import Pull
+from proxy.oci.span import ByteSpan, RangeRequest
+from proxy.telemetry.labels import Origin
+
+CHUNK_BYTES = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What a pull leads to: the descriptor, who said so, and how old a stale answer is."""
+
+    descriptor: Descriptor
+    origin: Origin
+    stale_seconds: float | None = None
+
+
+class Growth(Protocol):
+    """A file that grows while it is read, or has grown already.
+
+    Bytes below `visible` may be sent. `visible` only rises, and reaches the size only when the
+    digest has been checked.
+    """
+
+    @property
+    def descriptor_number(self) -> int:
+        """The open file's descriptor, good until the content is closed."""
+        ...
+
+    @property
+    def visible(self) -> int: ...
+
+    async def visible_beyond(self, offset: int, *, is_part: bool = False) -> int:
+        """Wait until bytes after *offset* may be sent; give how far.
+
+        With *is_part* everything that has arrived counts, the held-back tail included: a part
+        that isn't the end of the content is no complete answer, and its reader verifies it.
+
+        Raises: RegistryError: there will be no more.
+        """
+        ...
+
+    def release(self) -> None:
+        """Say that this reader is done."""
+        ...
+
+
+@dataclass(slots=True)
+class Bytes:
+    """Content in memory."""
+
+    resolution: Resolution
+    span: ByteSpan
+    data: bytes
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+@dataclass(slots=True)
+class File:
+    """Content in a file; `growth` tells how far it may be sent.
+
+    `is_part` says that the span doesn't hold the last byte, so that it needn't wait for the digest.
+    """
+
+    resolution: Resolution
+    span: ByteSpan
+    growth: Growth
+    is_part: bool = False
+    _is_closed: bool = field(default=False, init=False)
+
+    async def aclose(self) -> None:
+        """Let go of the file."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.growth.release()
+
+
+@dataclass(slots=True)
+class Stream:
+    """Content on its way from the primary that is kept nowhere."""
+
+    resolution: Resolution
+    span: ByteSpan
+    chunks: AsyncGenerator[bytes]
+
+    async def aclose(self) -> None:
+        """End the transfer."""
+        await self.chunks.aclose()
+
+
+Content = Bytes | File | Stream
+
+
+class Puller(Protocol):
+    """Whatever can answer a pull."""
+
+    async def resolve(self, pull: Pull) -> Resolution:
+        """Give what *pull* leads to, without its bytes.
+
+        Raises: Absent: the primary said so. Unauthorized, Denied, Refused: this caller may not.
+        Unavailable: nobody who could answer was reached.
+        """
+        ...
+
+    async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
+        """Give the content of *pull*, or the part of it that *part* asks for.
+
+        Shape:  the resolution is complete before the first byte; the span lies within it.
+        Units:  span is half-open, in bytes; Content-Range is inclusive (RFC 9110, 14.4).
+        Raises: as `resolve`; RangeInvalid: nothing of *part* lies inside. ContentMismatch: from
+                the content's end, never earlier.
+        Source: distribution-spec, "Pulling manifests" and "Pulling blobs" (end-3, end-2).
+        """
+        ...

@@ -1,0 +1,180 @@
+"""The spool: files that grow until they are whole and enter the tree.
+
+A writer takes chunks in order and writes and hashes them in a thread, in batches that gather
+while the thread is busy: a fast link gives large batches, a slow one gives each chunk at once.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+from proxy.oci.digest import Algorithm, Digest
+from proxy.oci.errors import StoreUnavailable
+
+MAX_PENDING_BYTES = 1 << 20
+SYNC_EVERY_BYTES = 32 << 20
+
+
+class SpoolFile:
+    """One file being written: in order, each byte hashed once.
+
+    `accepted` bytes were taken, `written` of them are in the file. *on_progress* is called on the
+    loop with the number of bytes that were added to the file.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        descriptor_number: int,
+        algorithm: Algorithm,
+        executor: Executor,
+        on_progress: Callable[[int], None],
+    ) -> None:
+        self.path = path
+        self.descriptor_number = descriptor_number
+        self._executor = executor
+        self._on_progress = on_progress
+        self._hasher = algorithm.hasher()
+        self._algorithm = algorithm
+        self.accepted = 0
+        self._written = 0
+        self._synced = 0
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._job: asyncio.Future[int] | None = None
+        self._sync_job: asyncio.Future[None] | None = None
+        self._failure: OSError | None = None
+
+    @property
+    def written(self) -> int:
+        """Bytes that are in the file."""
+        return self._written
+
+    async def write(self, chunk: bytes) -> None:
+        """Take the next bytes; wait only while too many are pending.
+
+        Raises: StoreUnavailable: the file system refused.
+        """
+        self.accepted += len(chunk)
+        self._pending.append(chunk)
+        self._pending_bytes += len(chunk)
+        if self._job is None:
+            self._start_job()
+        while self._pending_bytes >= MAX_PENDING_BYTES and self._job is not None:
+            await asyncio.wait((self._job,))
+        self._check()
+
+    async def finish(self) -> Digest:
+        """Wait until all is in the file; give the digest of everything written.
+
+        Raises: StoreUnavailable: the file system refused.
+        """
+        while self._job is not None:
+            await asyncio.wait((self._job,))
+        if self._sync_job is not None:
+            await asyncio.wait((self._sync_job,))
+        self._check()
+        return Digest(self._algorithm, self._hasher.hexdigest())
+
+    async def cut_back(self, size: int) -> None:
+        """Drop what was written beyond *size*: the other side of a copy took no more than that.
+
+        Raises: StoreUnavailable: the file system refused.
+        """
+        await self.finish()
+        self._hasher = self._algorithm.hasher()
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._executor, self._truncate_and_hash, size)
+        except OSError as exc:
+            raise StoreUnavailable from exc
+        self.accepted = self._written = size
+        self._synced = min(self._synced, size)
+
+    def _truncate_and_hash(self, size: int) -> None:
+        os.ftruncate(self.descriptor_number, size)
+        offset = 0
+        while chunk := os.pread(self.descriptor_number, MAX_PENDING_BYTES, offset):
+            self._hasher.update(chunk)
+            offset += len(chunk)
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise StoreUnavailable("the local store can't be written") from self._failure
+
+    def _start_job(self) -> None:
+        batch, self._pending = self._pending, []
+        self._pending_bytes = 0
+        loop = asyncio.get_running_loop()
+        self._job = loop.run_in_executor(self._executor, self._write_batch, batch, self._written)
+        self._job.add_done_callback(self._job_ended)
+
+    def _write_batch(self, batch: list[bytes], offset: int) -> int:
+        start = offset
+        for chunk in batch:
+            view = memoryview(chunk)
+            while view:
+                count = os.pwrite(self.descriptor_number, view, offset)
+                self._hasher.update(view[:count])
+                view = view[count:]
+                offset += count
+        return offset - start
+
+    def _job_ended(self, job: asyncio.Future[int]) -> None:
+        self._job = None
+        if job.cancelled():
+            return
+        failure = job.exception()
+        if failure is not None:
+            self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
+            self._pending.clear()
+            self._pending_bytes = 0
+            return
+        self._written += job.result()
+        self._on_progress(job.result())
+        self._sync_sometimes()
+        if self._pending:
+            self._start_job()
+
+    def _sync_sometimes(self) -> None:
+        """Write back as the file grows, so that the last sync is short."""
+        if self._sync_job is not None or self._written - self._synced < SYNC_EVERY_BYTES:
+            return
+        self._synced = self._written
+        loop = asyncio.get_running_loop()
+        self._sync_job = loop.run_in_executor(self._executor, os.fdatasync, self.descriptor_number)
+        self._sync_job.add_done_callback(self._sync_ended)
+
+    def _sync_ended(self, job: asyncio.Future[None]) -> None:
+        self._sync_job = None
+        if not job.cancelled() and (failure := job.exception()) is not None:
+            # Pages of a failed sync are marked clean: this file is never synced again.
+            self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
+
+    async def quiet(self) -> None:
+        """Wait until no thread uses the descriptor any more; whatever they find is dropped."""
+        self._pending.clear()
+        jobs = [job for job in (self._job, self._sync_job) if job is not None]
+        if jobs:
+            await asyncio.wait(jobs)
+
+
+def create_spool_file(folder: Path, size: int | None) -> tuple[Path, int]:
+    """Make a new file, its space claimed where *size* is known. Blocks.
+
+    Raises: OSError: no room, read-only, not allowed.
+    """
+    path = folder / f"fill-{secrets.token_hex(8)}"
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, 0o644)
+    try:
+        if size:
+            os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return path, descriptor

@@ -1,0 +1,221 @@
+"""The store as a `Puller`: answers by digest from what lies in the tree, and nothing else."""
+
+import errno
+import os
+
+from proxy.oci.descriptor import OCTET_STREAM, Descriptor
+from proxy.oci.digest import Digest
+from proxy.oci.errors import Absent, BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
+from proxy.oci.manifest import MAX_MANIFEST_BYTES, Manifest, media_type_of
+from proxy.oci.reference import Repository
+from proxy.oci.request import BlobPull, ManifestPull, Pull
+from proxy.oci.span import ByteSpan, RangeRequest
+from proxy.registry.bounded import BoundedMap
+from proxy.registry.integrity import Integrity, Stamp
+from proxy.registry.layout import LinkKind
+from proxy.registry.puller import Bytes, Content, File, Resolution
+from proxy.registry.tree import Tree
+from proxy.telemetry.labels import Origin
+
+SMALL_BYTES = 64 << 10
+_DAMAGE = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
+MANIFEST_OVERHEAD_BYTES = 500
+
+
+def link_kind(pull: Pull) -> LinkKind:
+    """Give the kind of link that a pull needs."""
+    return LinkKind.MANIFEST if isinstance(pull, ManifestPull) else LinkKind.LAYER
+
+
+def pulled_digest(pull: Pull) -> Digest:
+    """Give the digest of a pull by digest; a tag must have been pinned before."""
+    name = pull.digest if isinstance(pull, BlobPull) else pull.reference
+    if not isinstance(name, Digest):
+        raise TypeError("a tag reached a place where everything is by digest")
+    return name
+
+
+def bytes_content(descriptor: Descriptor, data: bytes, origin: Origin) -> Bytes:
+    """Give content in memory, whole."""
+    return Bytes(Resolution(descriptor, origin), ByteSpan(0, len(data)), data)
+
+
+def part_of(content: Bytes, part: RangeRequest | None) -> Bytes:
+    """Cut content in memory to what was asked for.
+
+    Raises: RangeInvalid.
+    """
+    if part is not None:
+        content.span = part.on(len(content.data))
+    return content
+
+
+class Store:
+    """Content that is linked in the repository asked for and whose bytes are here and right."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        integrity: Integrity,
+        manifest_cache_bytes: int,
+        *,
+        may_serve_unverified_parts: bool,
+    ) -> None:
+        self.tree = tree
+        self._may_serve_unverified_parts = may_serve_unverified_parts
+        self.integrity = integrity
+        self._manifests: BoundedMap[Digest, Manifest] = BoundedMap(
+            manifest_cache_bytes, lambda found: len(found.data) + MANIFEST_OVERHEAD_BYTES
+        )
+
+    async def resolve(self, pull: Pull) -> Resolution:
+        """Give the descriptor; see `Puller.resolve`.
+
+        Raises: Absent: no link or no bytes here. StoreUnavailable: the file system refused.
+        """
+        if isinstance(pull, ManifestPull):
+            manifest = await self.manifest(pull.repository, pulled_digest(pull))
+            return Resolution(manifest.descriptor, Origin.STORE)
+        await self._require_link(pull)
+        size = await self.tree.run(_size_of, os.fspath(self.tree.layout.data(pull.digest)))
+        return Resolution(Descriptor(OCTET_STREAM, pull.digest, size), Origin.STORE)
+
+    async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
+        """Give the content; see `Puller.open`.
+
+        Raises: Absent: no link, or no good bytes here. StoreUnavailable: the file system refused.
+        """
+        if isinstance(pull, ManifestPull):
+            manifest = await self.manifest(pull.repository, pulled_digest(pull))
+            content = bytes_content(manifest.descriptor, manifest.data, Origin.STORE)
+            return part_of(content, part)
+        await self._require_link(pull)
+        return await self._open_blob(pull.digest, part)
+
+    async def _require_link(self, pull: Pull) -> None:
+        digest = pulled_digest(pull)
+        if not await self.tree.has_link(pull.repository, link_kind(pull), digest):
+            raise ManifestUnknown if isinstance(pull, ManifestPull) else BlobUnknown
+
+    # --- manifests ----------------------------------------------------------------------------
+
+    async def manifest(self, repository: Repository, digest: Digest) -> Manifest:
+        """Give a manifest that is linked in *repository*, from memory if it can be.
+
+        Raises: as `open`.
+        """
+        if not await self.tree.has_link(repository, LinkKind.MANIFEST, digest):
+            raise ManifestUnknown
+        manifest = self._manifests.get(digest)
+        if manifest is None:
+            manifest = await self._load_manifest(digest)
+            self._manifests.put(digest, manifest)
+        return manifest
+
+    async def _load_manifest(self, digest: Digest) -> Manifest:
+        path = os.fspath(self.tree.layout.data(digest))
+        data = await self.tree.run(_read_all, path, MAX_MANIFEST_BYTES)
+        if data is None:
+            raise ManifestUnknown
+        try:
+            if not digest.matches(data):
+                raise ManifestInvalid
+            return Manifest(Descriptor(media_type_of(data), digest, len(data)), data)
+        except ManifestInvalid as exc:
+            await self.tree.quarantine(digest, "its bytes don't have its digest")
+            raise ManifestUnknown from exc
+
+    async def put_manifest(self, repository: Repository, manifest: Manifest) -> None:
+        """Keep a checked manifest of *repository*, bytes first, then the link.
+
+        Raises: StoreUnavailable.
+        """
+        digest = manifest.descriptor.digest
+        if self._manifests.get(digest) is None:
+            await self.tree.put_bytes(digest, manifest.data)
+        await self.tree.put_link(repository, LinkKind.MANIFEST, digest)
+        self._manifests.put(digest, manifest)
+
+    def forget_manifest(self, digest: Digest) -> None:
+        """Drop a manifest from memory, so that the next read asks the disk."""
+        self._manifests.drop(digest)
+
+    # --- blobs --------------------------------------------------------------------------------
+
+    async def has_bytes(self, digest: Digest) -> bool:
+        """Say whether bytes of that name are here; this grants nothing."""
+        try:
+            await self.tree.run(_size_of, os.fspath(self.tree.layout.data(digest)))
+        except Absent:
+            return False
+        return True
+
+    async def _open_blob(self, digest: Digest, part: RangeRequest | None) -> Content:
+        descriptor_number = await self._open_file(digest)
+        stamp = Stamp.of(descriptor_number)
+        descriptor = Descriptor(OCTET_STREAM, digest, stamp.size)
+        try:
+            span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
+            if stamp.size <= SMALL_BYTES:
+                data = await self._read_small(digest, descriptor_number, stamp)
+                return Bytes(Resolution(descriptor, Origin.STORE), span, data)
+        except BaseException:
+            os.close(descriptor_number)
+            raise
+        growing = self.integrity.reader(digest, descriptor_number, stamp)
+        is_part = self._may_serve_unverified_parts and span.stop < stamp.size
+        return File(Resolution(descriptor, Origin.STORE), span, growing, is_part)
+
+    async def _open_file(self, digest: Digest) -> int:
+        """Open on the loop: a path in the kernel's cache costs less than a thread would.
+
+        A file that is there and can't be read is set aside, so that it is fetched again.
+        """
+        try:
+            return _open_to_read(os.fspath(self.tree.layout.data(digest)))
+        except (FileNotFoundError, NotADirectoryError):
+            raise BlobUnknown from None
+        except OSError as exc:
+            if exc.errno not in _DAMAGE:
+                raise StoreUnavailable from exc
+            await self.tree.quarantine(digest, str(exc))
+            raise BlobUnknown from exc
+
+    async def _read_small(self, digest: Digest, descriptor_number: int, stamp: Stamp) -> bytes:
+        if self.integrity.is_good(digest, stamp):
+            data = os.pread(descriptor_number, stamp.size, 0)
+            if len(data) == stamp.size:
+                os.close(descriptor_number)
+                return data
+        try:
+            data = await self.tree.run(os.pread, descriptor_number, stamp.size, 0)
+        except StoreUnavailable:
+            data = b""
+        if len(data) != stamp.size or not digest.matches(data):
+            await self.tree.quarantine(digest, "its bytes can't be read or don't have its digest")
+            raise BlobUnknown
+        self.integrity.note_good(digest, stamp)
+        os.close(descriptor_number)
+        return data
+
+
+def _open_to_read(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _size_of(path: str) -> int:
+    try:
+        return os.stat(path, follow_symlinks=False).st_size  # noqa: PTH116  # a hot path
+    except (FileNotFoundError, NotADirectoryError):
+        raise BlobUnknown from None
+
+
+def _read_all(path: str, limit_bytes: int) -> bytes | None:
+    try:
+        descriptor_number = _open_to_read(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return os.read(descriptor_number, limit_bytes + 1)
+    finally:
+        os.close(descriptor_number)

@@ -1,0 +1,112 @@
+"""What is known of tags here: in memory, in the tree, and when it was checked in the sidecar.
+
+The tree's link is the authority for the digest; the sidecar only says when it was checked. A
+change counts only if the request behind it started after the one behind the last change, so a tag
+never shows an older state of the primary than it showed.
+"""
+
+from dataclasses import dataclass, replace
+
+from proxy.oci.digest import Digest
+from proxy.oci.errors import StoreUnavailable
+from proxy.oci.reference import Repository, Tag
+from proxy.registry.bounded import BoundedMap
+from proxy.registry.clock import Clock
+from proxy.registry.sidecar import Sidecar, TagRow
+from proxy.registry.tree import Tree
+from proxy.telemetry.logs import EventLog
+
+CONFIRM_AFTER_SECONDS = 5.0
+MAX_REMEMBERED_TAGS = 100_000
+NEVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class TagState:
+    """What is known of a tag. Times are the clock's `now`, -inf where nothing is known.
+
+    `asked_at` is when the request started whose answer this is; `missing_since` when the primary
+    first said that the tag is gone.
+    """
+
+    digest: Digest
+    checked_at: float
+    asked_at: float
+    missing_since: float | None = None
+
+
+class TagBook:
+    """Reads and changes what is known of tags."""
+
+    def __init__(self, tree: Tree, sidecar: Sidecar, clock: Clock, log: EventLog) -> None:
+        self._tree = tree
+        self._sidecar = sidecar
+        self._clock = clock
+        self._log = log
+        self._states: BoundedMap[tuple[Repository, Tag], TagState] = BoundedMap(MAX_REMEMBERED_TAGS)
+
+    def remembered(self, repository: Repository, tag: Tag) -> TagState | None:
+        """Give what is in memory of a tag."""
+        return self._states.get((repository, tag))
+
+    async def known(self, repository: Repository, tag: Tag) -> TagState | None:
+        """Give what is known of a tag, from memory, else from the tree and the sidecar."""
+        state = self._states.get((repository, tag))
+        if state is not None:
+            return state
+        try:
+            digest = await self._tree.tag(repository, tag)
+        except StoreUnavailable:
+            return None
+        if digest is None:
+            return None
+        row = await self._sidecar.tag(repository, tag)
+        checked_at = NEVER
+        if row is not None and row.digest == digest:
+            checked_at = self._clock.now() - max(0.0, self._clock.wall() - row.checked_at)
+        state = self._states.get((repository, tag)) or TagState(digest, checked_at, checked_at)
+        self._states.put((repository, tag), state)
+        return state
+
+    def age(self, state: TagState) -> float:
+        """Give the seconds since a state was last checked."""
+        return self._clock.now() - state.checked_at
+
+    async def apply(
+        self, repository: Repository, tag: Tag, digest: Digest, asked_at: float
+    ) -> None:
+        """Let a tag name *digest*, unless something newer was applied meanwhile."""
+        state = self._states.get((repository, tag))
+        if state is not None and state.asked_at > asked_at:
+            return
+        self._states.put((repository, tag), TagState(digest, self._clock.now(), asked_at))
+        self._sidecar.put_tag(repository, tag, TagRow(digest, self._clock.wall()))
+        if state is not None and state.digest == digest:
+            return
+        try:
+            await self._tree.put_tag(repository, tag, digest)
+        except StoreUnavailable:
+            return  # it is known in memory; the disk learns it at the next change
+
+    async def note_missing(self, repository: Repository, tag: Tag, state: TagState) -> None:
+        """Note a confirmed 404; the second one, some seconds later, removes the tag."""
+        now = self._clock.now()
+        if state.missing_since is None:
+            self._states.put((repository, tag), replace(state, missing_since=now))
+        elif now - state.missing_since >= CONFIRM_AFTER_SECONDS:
+            self._log.info("tag.removed", repository=repository, tag=tag, digest=str(state.digest))
+            await self.drop(repository, tag)
+
+    async def drop(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag."""
+        self._states.drop((repository, tag))
+        self._sidecar.drop_tag(repository, tag)
+        try:
+            await self._tree.drop_tag(repository, tag)
+        except StoreUnavailable:
+            self._log.error("tag.not_removed", repository=repository, tag=tag)
+
+    async def drop_all_of(self, repository: Repository, digest: Digest) -> None:
+        """Remove the tags that name a deleted manifest."""
+        for tag in await self._tree.tags_of(repository, digest):
+            await self.drop(repository, tag)

@@ -1,0 +1,213 @@
+"""The Distribution tree on disk: bytes, links and tags.
+
+Presence of bytes grants nothing: only a link says that a repository contains a digest. A link
+whose content isn't what its path says counts as absent and is reported.
+"""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from proxy.oci.digest import Digest
+from proxy.oci.errors import DigestInvalid, StoreUnavailable
+from proxy.oci.reference import Repository, Tag
+from proxy.registry import durable
+from proxy.registry.bounded import BoundedMap
+from proxy.registry.layout import Layout, LinkKind
+from proxy.telemetry import Telemetry
+
+THREADS = 16
+MAX_LINK_BYTES = 200
+MAX_KNOWN_LINKS = 200_000
+MAX_TAG_HISTORY = 10
+
+T = TypeVar("T")
+LinkKey = tuple[Repository, LinkKind, Digest]
+
+
+class StoreInUse(Exception):
+    """Another process writes to this store."""
+
+
+class Tree:
+    """Durable operations on the tree, in threads; links that were seen are remembered.
+
+    Raises, everywhere: StoreUnavailable: the file system refused, which isn't absence.
+    """
+
+    def __init__(self, root: Path, telemetry: Telemetry) -> None:
+        self.layout = Layout(root)
+        self.executor = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._log = telemetry.log
+        self._metrics = telemetry.metrics
+        self._known_links: BoundedMap[LinkKey, LinkKey] = BoundedMap(MAX_KNOWN_LINKS)
+        self._lock_descriptor: int | None = None
+
+    async def open(self) -> None:
+        """Make the folders, take the lock, remove leftovers of fills.
+
+        Raises: StoreInUse. StoreUnavailable: nothing can be written here.
+        """
+        await self.run(self._open)
+
+    def _open(self) -> None:
+        layout = self.layout
+        for folder in (layout.registry / "blobs", layout.registry / "repositories"):
+            durable.make_folders(folder)
+        for folder in (layout.spool, layout.quarantine):
+            durable.make_folders(folder)
+        self._take_lock()
+        durable.empty_folder(layout.spool)
+
+    def _take_lock(self) -> None:
+        descriptor = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            os.close(descriptor)
+            raise StoreInUse(f"another process uses the store {self.layout.root}") from exc
+        self._lock_descriptor = descriptor
+
+    async def close(self) -> None:
+        """Give the lock back once no thread works any more."""
+        await asyncio.get_running_loop().run_in_executor(None, self.executor.shutdown)
+        if self._lock_descriptor is not None:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+
+    async def run(self, work: Callable[..., T], *arguments: object) -> T:
+        """Run blocking work on the store in a thread."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self.executor, work, *arguments)
+        except OSError as exc:
+            self._metrics.store_failures.inc()
+            self._log.error("store.failed", error=str(exc))
+            raise StoreUnavailable from exc
+
+    # --- links --------------------------------------------------------------------------------
+
+    def is_link_known(self, repository: Repository, kind: LinkKind, digest: Digest) -> bool:
+        """Say whether a link was seen before, without looking at the disk."""
+        return self._known_links.get((repository, kind, digest)) is not None
+
+    async def has_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> bool:
+        """Say whether *repository* contains *digest*."""
+        if self.is_link_known(repository, kind, digest):
+            return True
+        path = self.layout.link(repository, kind, digest)
+        content = await self.run(durable.read_small, path, MAX_LINK_BYTES)
+        if content is None:
+            return False
+        if content.strip() != str(digest).encode():
+            self._log.warning("store.bad_link", repository=repository, digest=str(digest))
+            return False
+        self._remember_link((repository, kind, digest))
+        return True
+
+    async def put_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
+        """Record that *repository* contains *digest*: call it only when the primary said so."""
+        if await self.has_link(repository, kind, digest):
+            return
+        await self._write(self.layout.link(repository, kind, digest), digest)
+        self._remember_link((repository, kind, digest))
+
+    def _remember_link(self, key: LinkKey) -> None:
+        self._known_links.put(key, key)
+
+    async def drop_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
+        """End the record: from now on this repository doesn't contain *digest*."""
+        self._known_links.drop((repository, kind, digest))
+        await self.run(durable.remove_file, self.layout.link(repository, kind, digest))
+
+    async def _write(self, path: Path, digest: Digest) -> None:
+        await self.run(durable.write_file, path, str(digest).encode(), self.layout.spool)
+
+    # --- bytes --------------------------------------------------------------------------------
+
+    async def commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
+        """Give a verified spool file its name in the tree; durable when this returns."""
+        await self.run(self._commit, spooled, descriptor_number, digest)
+
+    def _commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
+        os.fsync(descriptor_number)
+        durable.move_into_place(spooled, self.layout.data(digest))
+
+    async def put_bytes(self, digest: Digest, data: bytes) -> None:
+        """Keep small content that was verified before."""
+        path = self.layout.data(digest)
+        await self.run(durable.write_file, path, data, self.layout.spool)
+
+    async def quarantine(self, digest: Digest, why: str) -> None:
+        """Move damaged bytes out of the tree; links stay, so that a pull fetches them again."""
+        self._metrics.quarantined.inc()
+        self._log.error("store.quarantined", digest=str(digest), reason=why)
+        await self.run(self._quarantine, digest)
+
+    def _quarantine(self, digest: Digest) -> None:
+        aside = self.layout.quarantine / f"{digest.algorithm}-{digest.hex}-{time.time_ns()}"
+        path = self.layout.data(digest)
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return
+        durable.sync_folder(path.parent)
+
+    # --- tags ---------------------------------------------------------------------------------
+
+    async def tag(self, repository: Repository, tag: Tag) -> Digest | None:
+        """Give the digest that a tag names here."""
+        path = self.layout.tag_current(repository, tag)
+        content = await self.run(durable.read_small, path, MAX_LINK_BYTES)
+        if content is None:
+            return None
+        try:
+            return Digest.parse(content.decode("ascii", "replace").strip())
+        except DigestInvalid:
+            self._log.warning("store.bad_tag", repository=repository, tag=tag)
+            return None
+
+    async def put_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Let a tag name *digest*; its manifest is in the tree already."""
+        await self._write(self.layout.tag_index(repository, tag, digest), digest)
+        await self._write(self.layout.tag_current(repository, tag), digest)
+        await self.run(self._trim_history, repository, tag, digest)
+
+    def _trim_history(self, repository: Repository, tag: Tag, current: Digest) -> None:
+        index = self.layout.tag(repository, tag) / "index"
+        links = sorted(index.glob("*/*/link"), key=lambda link: link.stat().st_mtime)
+        for link in links[:-MAX_TAG_HISTORY]:
+            if link.parent.name != current.hex:
+                link.unlink()
+                link.parent.rmdir()
+
+    async def drop_tag(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag, what it named and its history."""
+        await self.run(self._drop_tag, repository, tag)
+
+    def _drop_tag(self, repository: Repository, tag: Tag) -> None:
+        durable.remove_file(self.layout.tag_current(repository, tag))
+        folder = self.layout.tag(repository, tag)
+        if folder.is_dir():
+            durable.empty_folder(folder)
+            folder.rmdir()
+            durable.sync_folder(folder.parent)
+
+    async def tags_of(self, repository: Repository, digest: Digest) -> list[Tag]:
+        """Give the tags that name *digest* here."""
+        return await self.run(self._tags_of, repository, digest)
+
+    def _tags_of(self, repository: Repository, digest: Digest) -> list[Tag]:
+        folder = self.layout.tags(repository)
+        links: Iterable[Path] = folder.glob("*/current/link") if folder.is_dir() else ()
+        wanted = str(digest).encode()
+        return [
+            Tag(link.parent.parent.name)
+            for link in links
+            if durable.read_small(link, MAX_LINK_BYTES) == wanted
+        ]

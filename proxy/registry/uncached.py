@@ -1,0 +1,113 @@
+"""Pass-through: content from the primary that the store can't take now.
+
+It is verified all the same: the last bytes wait for the digest. Every reader costs the link its
+own download, so their number is bounded; beyond it the answer is 503 with Retry-After.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from proxy.net.session import LinkBroken
+from proxy.oci.digest import Digest
+from proxy.oci.errors import ContentMismatch, Unavailable
+from proxy.oci.request import ManifestPull, Pull
+from proxy.oci.span import ByteSpan, RangeRequest
+from proxy.registry.fetcher import Fetcher
+from proxy.registry.puller import Bytes, Content, Stream
+from proxy.registry.store import bytes_content, part_of
+from proxy.telemetry.labels import FillEnd, Origin
+from proxy.telemetry.metrics import Metrics
+
+
+class Uncached:
+    """Opens content at the primary without keeping it."""
+
+    def __init__(
+        self,
+        fetcher: Fetcher,
+        metrics: Metrics,
+        *,
+        tail_bytes: int,
+        max_at_once: int,
+    ) -> None:
+        self._fetcher = fetcher
+        self._metrics = metrics
+        self._tail_bytes = tail_bytes
+        self._max_at_once = max_at_once
+        self._running = 0
+
+    async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
+        """Give the content as it comes; see `Puller.open`.
+
+        Raises: Unavailable: too many of these already.
+        """
+        self._metrics.fill_ended(FillEnd.UNCACHED)
+        if isinstance(pull, ManifestPull):
+            return await self._manifest(pull, part)
+        if self._running >= self._max_at_once:
+            raise Unavailable("the local store is full and too many pulls pass through already")
+        self._running += 1
+        try:
+            stream = await self._fetcher.first((pull,), lambda each: self._fetcher.open(each, part))
+        except BaseException:
+            self._running -= 1
+            raise
+        size = stream.resolution.descriptor.size
+        span = ByteSpan(0, size) if part is None else part.on(size)
+        return Stream(stream.resolution, span, self._watched(stream, pull.digest, span))
+
+    async def _manifest(self, pull: ManifestPull, part: RangeRequest | None) -> Bytes:
+        manifest = (await self._fetcher.manifest(pull)).manifest
+        return part_of(bytes_content(manifest.descriptor, manifest.data, Origin.PRIMARY), part)
+
+    async def _watched(
+        self, stream: Stream, digest: Digest, span: ByteSpan
+    ) -> AsyncGenerator[bytes]:
+        size = stream.resolution.descriptor.size
+        if len(span) == size:
+            chunks = held_back(stream.chunks, digest, size, self._tail_bytes)
+        else:
+            chunks = cut(stream, span)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            self._running -= 1
+            await stream.aclose()
+
+
+async def cut(stream: Stream, span: ByteSpan) -> AsyncGenerator[bytes]:
+    """Give the part *span* of a stream that holds it: a primary may ignore Range."""
+    position = stream.span.start
+    async for chunk in stream.chunks:
+        part = chunk[max(0, span.start - position) : max(0, span.stop - position)]
+        position += len(chunk)
+        if part:
+            yield part
+        if position >= span.stop:
+            return
+
+
+async def held_back(
+    chunks: AsyncGenerator[bytes], digest: Digest, size: int, tail_bytes: int
+) -> AsyncGenerator[bytes]:
+    """Give a stream's bytes, the last *tail_bytes* only once size and digest agree.
+
+    Raises: ContentMismatch: they don't. LinkBroken: it ended early.
+    """
+    hasher = digest.algorithm.hasher()
+    held = bytearray()
+    seen = 0
+    async for chunk in chunks:
+        await asyncio.to_thread(hasher.update, chunk)
+        seen += len(chunk)
+        held += chunk
+        if len(held) > tail_bytes:
+            ready = len(held) - tail_bytes
+            yield bytes(held[:ready])
+            del held[:ready]
+    if seen < size:
+        raise LinkBroken
+    if seen > size or hasher.hexdigest() != digest.hex:
+        raise ContentMismatch
+    yield bytes(held)

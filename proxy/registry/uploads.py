@@ -1,0 +1,154 @@
+"""Copies of uploads on their way to the primary, so that what was pushed here is never fetched.
+
+Rules:
+- Best effort: a copy is dropped rather than slowing or failing a push.
+- Bounded: so many bytes and sessions in all; a session that nobody goes on with is dropped.
+- A copy holds exactly what the primary says it has: after a broken PATCH it is cut back to the
+  primary's Range, or dropped.
+- It enters the tree only when the primary answered 201 and our own hash agrees; only then is it
+  linked, in the repository that it was pushed to.
+"""
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.oci.digest import Algorithm, Digest
+from proxy.oci.errors import StoreUnavailable
+from proxy.oci.reference import Repository
+from proxy.registry.clock import Clock
+from proxy.registry.integrity import Stamp
+from proxy.registry.layout import LinkKind
+from proxy.registry.spool import SpoolFile, create_spool_file
+from proxy.registry.store import Store
+from proxy.telemetry.metrics import Metrics
+
+MAX_COPIES = 1024
+IDLE_SECONDS = 3600.0
+SLOWEST_WRITE_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class Copy:
+    """One upload's bytes so far. `is_dropped` once it is of no use any more."""
+
+    spool: SpoolFile
+    path: Path
+    used_at: float
+    is_dropped: bool = field(default=False)
+
+
+class UploadCopies:
+    """The copies of all upload sessions that pass through, by the session's path."""
+
+    def __init__(
+        self,
+        store: Store,
+        budget_bytes: int,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._tree = store.tree
+        self._integrity = store.integrity
+        self._budget = budget_bytes
+        self._clock = clock
+        self._metrics = metrics
+        self._copies: dict[str, Copy] = {}
+        self._held_bytes = 0
+
+    async def begin(self, algorithm: Algorithm = Algorithm.SHA256) -> Copy | None:
+        """Start a copy; None if there is no room for one."""
+        await self._drop_idle()
+        if self._budget <= 0 or len(self._copies) >= MAX_COPIES or self._held_bytes >= self._budget:
+            return None
+        try:
+            path, descriptor = await self._tree.run(
+                create_spool_file, self._tree.layout.spool, None
+            )
+        except StoreUnavailable:
+            return None
+        spool = SpoolFile(path, descriptor, algorithm, self._tree.executor, lambda _: None)
+        return Copy(spool, path, self._clock.now())
+
+    def remember(self, session: str, copy: Copy) -> None:
+        """Keep a copy for the next request of its session."""
+        copy.used_at = self._clock.now()
+        self._copies[session] = copy
+
+    def take(self, session: str) -> Copy | None:
+        """Give a session's copy and stop keeping it: one request at a time has it."""
+        return self._copies.pop(session, None)
+
+    async def add(self, copy: Copy, chunk: bytes) -> None:
+        """Add bytes that are on their way to the primary; drop the copy if that takes long."""
+        if copy.is_dropped:
+            return
+        if self._held_bytes + len(chunk) > self._budget:
+            await self.drop(copy)
+            return
+        self._held_bytes += len(chunk)
+        try:
+            async with asyncio.timeout(SLOWEST_WRITE_SECONDS):
+                await copy.spool.write(chunk)
+        except (TimeoutError, StoreUnavailable):
+            await self.drop(copy)
+
+    async def cut_back(self, copy: Copy, size: int) -> None:
+        """Make a copy hold what the primary says it has; drop it where that is more."""
+        if copy.is_dropped or copy.spool.accepted == size:
+            return
+        if copy.spool.accepted < size:
+            await self.drop(copy)
+            return
+        self._held_bytes -= copy.spool.accepted - size
+        try:
+            await copy.spool.cut_back(size)
+        except StoreUnavailable:
+            await self.drop(copy)
+
+    async def keep(self, copy: Copy, repository: Repository, digest: Digest) -> bool:
+        """Let a copy enter the tree: the primary accepted the upload as *digest*.
+
+        Gives whether it did. It doesn't where our own hash differs.
+        """
+        if copy.is_dropped:
+            return False
+        try:
+            if await copy.spool.finish() != digest:
+                return False
+            await self._tree.commit(copy.path, copy.spool.descriptor_number, digest)
+            self._integrity.note_good(digest, Stamp.of(copy.spool.descriptor_number))
+            await self._tree.put_link(repository, LinkKind.LAYER, digest)
+        except StoreUnavailable:
+            return False
+        else:
+            self._metrics.kept_push_bytes.inc(copy.spool.written)
+            return True
+        finally:
+            await self.drop(copy)
+
+    async def drop(self, copy: Copy) -> None:
+        """Let go of a copy; its file is removed unless it has entered the tree."""
+        if copy.is_dropped:
+            return
+        copy.is_dropped = True
+        self._held_bytes -= copy.spool.accepted
+        await copy.spool.quiet()
+        os.close(copy.spool.descriptor_number)
+        with contextlib.suppress(StoreUnavailable):
+            await self._tree.run(copy.path.unlink, True)  # noqa: FBT003  # missing_ok
+
+    async def _drop_idle(self) -> None:
+        now = self._clock.now()
+        idle = [key for key, copy in self._copies.items() if now - copy.used_at > IDLE_SECONDS]
+        for session in idle:
+            await self.drop(self._copies.pop(session))
+
+    async def close(self) -> None:
+        """Drop all copies."""
+        copies = tuple(self._copies.values())
+        self._copies.clear()
+        for copy in copies:
+            await self.drop(copy)

@@ -1,0 +1,138 @@
+"""Every metric of the replica. Label values come from the enums in `labels` alone."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from proxy.telemetry.labels import DecisionUse, FillEnd, Kind, Origin, Outcome
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+disable_created_metrics()  # a second series for each, which nobody reads
+
+
+class Metrics:
+    """One replica's metrics in a registry of their own, children bound beforehand."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = self._counter("requests", "Requests answered.", "kind", "outcome")
+        self._seconds = Histogram(
+            "proxima_request_seconds",
+            "Time from a request's headers to the end of its answer.",
+            ("kind",),
+            registry=self.registry,
+            buckets=_SECONDS,
+        )
+        self._sent = self._counter("sent_bytes", "Body bytes sent to clients.", "origin")
+        self._fills = self._counter("fills", "Fills ended.", "end")
+        self._decisions = self._counter("decisions", "Rights looked up.", "use")
+        self.upstream_bytes = self._counter("upstream_bytes", "Body bytes read from the primary.")
+        self.distinct_bytes = self._counter(
+            "distinct_bytes", "Bytes of different contents that came from the primary."
+        )
+        self.stale_answers = self._counter(
+            "stale_answers", "Answers given from the last known state in an outage."
+        )
+        self.kept_push_bytes = self._counter("kept_push_bytes", "Pushed bytes kept on the way.")
+        self.store_failures = self._counter(
+            "store_failures", "Failed writes or reads of the store."
+        )
+        self.quarantined = self._counter("quarantined", "Contents found damaged and set aside.")
+        self.refused_origins = self._counter("refused_origins", "Origins not trusted.")
+        self.loop_lag = Histogram(
+            "proxima_loop_lag_seconds",
+            "How late the event loop runs a timer.",
+            registry=self.registry,
+            buckets=_LAG_SECONDS,
+        )
+        self._gauge_of_amplification()
+        self._requests_by = {
+            (kind, outcome): self._requests.labels(kind, outcome)
+            for kind in Kind
+            for outcome in Outcome
+        }
+        self._seconds_by = {kind: self._seconds.labels(kind) for kind in Kind}
+        self._sent_by = {origin: self._sent.labels(origin) for origin in Origin}
+        self._fills_by = {end: self._fills.labels(end) for end in FillEnd}
+        self._decisions_by = {use: self._decisions.labels(use) for use in DecisionUse}
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"proxima_{name}", text, labels, registry=self.registry)
+
+    def _gauge_of_amplification(self) -> None:
+        gauge = Gauge(
+            "proxima_fill_amplification_ratio",
+            "Bytes read from the primary for each distinct byte that came; 1 is ideal.",
+            registry=self.registry,
+        )
+        gauge.set_function(
+            lambda: _value(self.upstream_bytes) / max(1.0, _value(self.distinct_bytes))
+        )
+
+    def request_ended(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
+        """Count one request, once."""
+        self._requests_by[kind, outcome].inc()
+        self._seconds_by[kind].observe(seconds)
+
+    def sent(self, origin: Origin, size_bytes: int) -> None:
+        """Count body bytes that went to a client."""
+        self._sent_by[origin].inc(size_bytes)
+
+    def fill_ended(self, end: FillEnd) -> None:
+        """Count one fill, once."""
+        self._fills_by[end].inc()
+
+    def decided(self, use: DecisionUse) -> None:
+        """Count one look-up of a right."""
+        self._decisions_by[use].inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a number that something else keeps."""
+        gauge = Gauge(f"proxima_{name}", text, registry=self.registry)
+        gauge.set_function(read)
+
+    def watch_by(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show numbers that something else keeps, by one label of a closed set."""
+        self.registry.register(_Watched(f"proxima_{name}", text, label, read))
+
+    def exposition(self) -> bytes:
+        """Give all of it in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class _Watched:
+    def __init__(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        self._name, self._text, self._label, self._read = name, text, label, read
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._text, labels=[self._label])
+        for value, number in self._read().items():
+            family.add_metric([value], number)
+        yield family
+
+
+def _value(counter: Counter) -> float:
+    return float(counter._value.get())  # noqa: SLF001  # the library has no reader for one child

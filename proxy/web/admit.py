@@ -1,0 +1,202 @@
+"""Station 1: what reaches the registry's routes, and the one place where errors are answered.
+
+aiohttp's parser lets through what a proxy must not: absolute targets, repeated credentials,
+bodies on reads, transfer codings that nobody decodes (reliability notes, section 3). Everything
+below raises; here alone that becomes an answer, a log line and a count.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import HttpVersion10, HttpVersion11, web
+
+from proxy.oci.errors import BadRequest, LoopDetected, Misdirected, RegistryError, Unauthorized
+from proxy.telemetry.labels import Outcome
+from proxy.telemetry.logs import EventLog
+from proxy.telemetry.metrics import Metrics
+from proxy.web.body import answer_and_drain, has_unread_body
+from proxy.web.exchange import Exchange
+from proxy.web.protocol import is_tls
+from proxy.web.respond import error_response, outcome_of
+from proxy.web.send import BodyAborted
+
+BODILESS = frozenset({"GET", "HEAD"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+SINGLE_HEADERS = ("Authorization", "Host", "Range", "If-Range", "Content-Type", "Content-Range")
+_VERSIONS = frozenset({HttpVersion10, HttpVersion11})
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Answerer = Callable[[Exchange], Awaitable[web.StreamResponse]]
+ChallengeWriter = Callable[[Exchange, Unauthorized], str]
+
+
+class HostNames:
+    """The hosts on which clients may address us: exact, with the port where one is given."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = frozenset(name.lower() for name in names)
+
+    def includes(self, host: str) -> bool:
+        """Say whether a Host header names us."""
+        host = host.lower()
+        return host in self._names or host_without_port(host) in self._names
+
+
+def host_without_port(host: str) -> str:
+    """Give the host of a Host header, with its brackets where it is IPv6."""
+    if host.startswith("["):
+        return host[: host.find("]") + 1]
+    return host.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What decides on admission: our names, our Via entry, whose forwarding headers count."""
+
+    names: HostNames
+    via: str
+    trusted_proxies: tuple[Network, ...]
+    public_scheme: str
+
+
+class Gate:
+    """Admits requests to *answer* and answers whatever it raises."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        answer: Answerer,
+        write_challenge: ChallengeWriter,
+        log: EventLog,
+        metrics: Metrics,
+    ) -> None:
+        self._admission = admission
+        self._answer = answer
+        self._write_challenge = write_challenge
+        self._log = log
+        self._metrics = metrics
+        self.in_flight = 0
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        exchange = Exchange(request, self._scheme(request), time.perf_counter())
+        self.in_flight += 1
+        try:
+            check_framing(request)
+            self._check_destination(request)
+            response = await self._answer(exchange)
+        except RegistryError as exc:
+            response = self._answer_error(exchange, exc)
+        except BodyAborted:
+            exchange.outcome = Outcome.ABORTED
+            raise ConnectionResetError from None
+        except (asyncio.CancelledError, ConnectionError):
+            exchange.outcome = Outcome.ABORTED
+            raise
+        except Exception as exc:  # noqa: BLE001  # the last resort: logged with its cause, answered
+            response = self._answer_error(exchange, _unexpected(exc))
+        finally:
+            self.in_flight -= 1
+            self._finish(exchange)
+        if has_unread_body(request):
+            await answer_and_drain(request, response)
+        return response
+
+    def _scheme(self, request: web.BaseRequest) -> str:
+        """Give the scheme that the client used: as configured, told by a trusted proxy, or seen."""
+        if self._admission.public_scheme:
+            return self._admission.public_scheme
+        forwarded = request.headers.get("X-Forwarded-Proto", "")
+        if forwarded in ("http", "https") and self._is_trusted_proxy(request):
+            return forwarded
+        return "https" if is_tls(request) else "http"
+
+    def _is_trusted_proxy(self, request: web.BaseRequest) -> bool:
+        try:
+            peer = ipaddress.ip_address(peer_of(request))
+        except ValueError:
+            return False
+        return any(peer in network for network in self._admission.trusted_proxies)
+
+    def _check_destination(self, request: web.BaseRequest) -> None:
+        if not self._admission.names.includes(request.headers.get("Host", "")):
+            raise Misdirected
+        via = request.headers.get("Via", "")
+        if via and self._admission.via in [entry.strip() for entry in via.split(",")]:
+            raise LoopDetected
+
+    def _answer_error(self, exchange: Exchange, error: RegistryError) -> web.StreamResponse:
+        exchange.outcome = outcome_of(error)
+        exchange.error = _with_cause(error)
+        headers = {"X-Request-Id": exchange.request_id}
+        if isinstance(error, Unauthorized):
+            headers["WWW-Authenticate"] = self._write_challenge(exchange, error)
+        response = error_response(error, {name: text for name, text in headers.items() if text})
+        if error.status in (400, 405, 413, 421):
+            response.force_close()
+        return response
+
+    def _finish(self, exchange: Exchange) -> None:
+        seconds = time.perf_counter() - exchange.started_at
+        self._metrics.request_ended(exchange.kind, exchange.outcome, seconds)
+        if exchange.stale_seconds is not None:
+            self._metrics.stale_answers.inc()
+        self._log.info(
+            exchange.event,
+            request_id=exchange.request_id,
+            client=peer_of(exchange.request),
+            method=exchange.request.method,
+            kind=exchange.kind,
+            repository=exchange.repository,
+            reference=exchange.reference,
+            outcome=exchange.outcome,
+            origin=exchange.origin,
+            bytes=exchange.sent_bytes,
+            seconds=round(seconds, 6),
+            stale_seconds=exchange.stale_seconds,
+            error=exchange.error or None,
+        )
+
+
+def check_framing(request: web.BaseRequest) -> None:
+    """Refuse what HTTP allows to be read in two ways.
+
+    Raises: BadRequest.
+    """
+    headers = request.headers
+    if request.version not in _VERSIONS:
+        raise BadRequest("only HTTP/1.1 and HTTP/1.0 are spoken here")
+    if request.method not in METHODS:
+        raise BadRequest("this method is not known here")
+    for name in SINGLE_HEADERS:
+        if name in headers and len(headers.getall(name)) > 1:
+            raise BadRequest(f"the {name} header stands twice")
+    coding = headers.get("Transfer-Encoding")
+    if coding is not None and (coding.lower() != "chunked" or request.version == HttpVersion10):
+        raise BadRequest("the only transfer coding understood here is chunked, in HTTP/1.1")
+    if request.method in BODILESS and request.body_exists:
+        raise BadRequest("a read has no body")
+    if headers.get("Expect", "100-continue").lower() != "100-continue":
+        raise BadRequest("the only expectation understood here is 100-continue")
+    if "Upgrade" in headers:
+        raise BadRequest("there is nothing to upgrade to here")
+
+
+def peer_of(request: web.BaseRequest) -> str:
+    """Give the address at the other end of the connection."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def _with_cause(error: RegistryError) -> str:
+    cause = error.__cause__
+    return error.message if cause is None else f"{error.message}: {type(cause).__name__}: {cause}"
+
+
+def _unexpected(exc: Exception) -> RegistryError:
+    error = RegistryError()
+    error.__cause__ = exc
+    return error

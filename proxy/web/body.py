@@ -1,0 +1,41 @@
+"""Request bodies: asked for only when they are wanted, and got rid of when they aren't."""
+
+import asyncio
+
+from aiohttp import HttpVersion11, web
+
+DRAIN_BYTES = 512 << 10
+DRAIN_SECONDS = 1.0
+
+
+def ask_for_body(request: web.BaseRequest) -> None:
+    """Send 100 Continue to a client that waits for it (RFC 9110, 10.1.1)."""
+    is_waiting = "Expect" in request.headers and request.version == HttpVersion11
+    if is_waiting and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def has_unread_body(request: web.BaseRequest) -> bool:
+    """Say whether the client still has something to send for this request."""
+    return request.body_exists and not request.content.is_eof()
+
+
+async def answer_and_drain(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Answer early: send the answer, say that nothing follows, take a little, then close.
+
+    Closing with unread bytes at once would reset the connection, and the client would often see
+    the reset instead of the answer (RFC 9112, 9.6).
+    """
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    transport = request.transport
+    if transport is not None and transport.can_write_eof():
+        transport.write_eof()
+    left = DRAIN_BYTES
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while left > 0 and (chunk := await request.content.readany()):
+                left -= len(chunk)
+    except (TimeoutError, web.RequestPayloadError, ConnectionError):
+        return

@@ -1,0 +1,48 @@
+"""The control socket: verbs of the operator, over HTTP on a unix socket in the store (0600)."""
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from proxy.oci.errors import RegistryError
+
+Explain = Callable[[str], Awaitable[dict[str, object]]]
+
+
+class ControlSocket:
+    """Answers the verbs that touch a running replica."""
+
+    def __init__(self, path: Path, explain: Explain) -> None:
+        self._path = path
+        self._explain = explain
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> None:
+        """Listen; a socket that was left behind is replaced, since the store's lock is ours.
+
+        Raises: OSError.
+        """
+        application = web.Application()
+        application.router.add_get("/explain", self._answer_explain)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(self._runner, str(self._path)).start()
+        finally:
+            os.umask(before)
+
+    async def _answer_explain(self, request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await self._explain(request.query.get("reference", "")))
+        except RegistryError as exc:
+            return web.json_response({"error": exc.message}, status=exc.status)
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self._path.unlink(missing_ok=True)

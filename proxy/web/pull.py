@@ -1,0 +1,96 @@
+"""Pulls: manifests and blobs, read through the chain of pullers."""
+
+from aiohttp import web
+
+from proxy.oci.request import BlobPull, ManifestPull, Pull
+from proxy.oci.span import RangeRequest, parse_range
+from proxy.registry.access import Presented
+from proxy.registry.puller import Content, Puller, Resolution
+from proxy.telemetry.labels import Kind, Outcome
+from proxy.web.exchange import Exchange
+from proxy.web.respond import content_headers, matches_etag, stale_headers
+from proxy.web.send import Sender
+
+
+class Pulls:
+    """Answers GET and HEAD of manifests and blobs."""
+
+    def __init__(self, puller: Puller, sender: Sender) -> None:
+        self._puller = puller
+        self._sender = sender
+
+    async def answer(
+        self, exchange: Exchange, pull: Pull, presented: Presented
+    ) -> web.StreamResponse:
+        """Answer one pull as the caller who presented itself."""
+        exchange.event = "pull.served"
+        asked = _as_caller(pull, presented)
+        if exchange.request.method == "HEAD":
+            return self._head(exchange, await self._puller.resolve(asked))
+        part = _asked_part(exchange, pull)
+        content = await self._puller.open(asked, part)
+        try:
+            return await self._get(exchange, content, part)
+        finally:
+            await content.aclose()
+
+    def _head(self, exchange: Exchange, resolution: Resolution) -> web.StreamResponse:
+        headers = _headers(exchange, resolution)
+        if _is_unchanged(exchange, headers):
+            return _not_modified(exchange, headers)
+        headers["Content-Length"] = str(resolution.descriptor.size)
+        return web.Response(status=200, headers=headers)
+
+    async def _get(
+        self, exchange: Exchange, content: Content, part: RangeRequest | None
+    ) -> web.StreamResponse:
+        headers = _headers(exchange, content.resolution)
+        if _is_unchanged(exchange, headers):
+            return _not_modified(exchange, headers)
+        if part is None:
+            return await self._sender.send(exchange, content, 200, headers)
+        headers["Content-Range"] = content.span.content_range(content.resolution.descriptor.size)
+        return await self._sender.send(exchange, content, 206, headers)
+
+
+def _as_caller(pull: Pull, presented: Presented) -> Pull:
+    if isinstance(pull, ManifestPull):
+        return ManifestPull(pull.repository, pull.reference, presented.caller)
+    return BlobPull(pull.repository, pull.digest, presented.caller)
+
+
+def _asked_part(exchange: Exchange, pull: Pull) -> RangeRequest | None:
+    """Give the part that is asked for: of blobs only, and only of this very content.
+
+    A digest never changes its bytes: If-Range can only fail by naming another (RFC 9110, 13.1.5).
+    """
+    headers = exchange.request.headers
+    wanted = headers.get("Range")
+    if wanted is None or isinstance(pull, ManifestPull):
+        return None
+    condition = headers.get("If-Range")
+    if condition is not None and condition.strip() != f'"{pull.digest}"':
+        return None
+    return parse_range(wanted)
+
+
+def _headers(exchange: Exchange, resolution: Resolution) -> dict[str, str]:
+    exchange.origin = resolution.origin
+    exchange.stale_seconds = resolution.stale_seconds
+    headers = content_headers(resolution.descriptor)
+    headers["X-Request-Id"] = exchange.request_id
+    if exchange.kind is Kind.BLOB:
+        headers["Accept-Ranges"] = "bytes"
+    headers.update(stale_headers(resolution))
+    return headers
+
+
+def _is_unchanged(exchange: Exchange, headers: dict[str, str]) -> bool:
+    condition = exchange.request.headers.get("If-None-Match", "")
+    return matches_etag(condition, headers["ETag"])
+
+
+def _not_modified(exchange: Exchange, headers: dict[str, str]) -> web.Response:
+    exchange.outcome = Outcome.NOT_MODIFIED
+    del headers["Content-Type"]
+    return web.Response(status=304, headers=headers)

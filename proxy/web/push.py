@@ -1,0 +1,288 @@
+"""Pushes: everything that isn't a read goes to the primary, with the caller's own credential.
+
+Nothing is stored before it goes on, nothing goes on before the primary wants it: the body is
+asked for (100 Continue) and read only once the primary asked for it. On the way the bytes are
+copied (`UploadCopies`), and what the primary accepted is noted (`Writes`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from proxy.net.link import PrivateLink
+from proxy.net.session import Answer, UploadBody
+from proxy.oci.digest import Algorithm
+from proxy.oci.errors import Denied, RegistryError, Unauthorized
+from proxy.oci.manifest import MAX_MANIFEST_BYTES
+from proxy.oci.reference import Repository
+from proxy.oci.request import (
+    Action,
+    BlobDelete,
+    ManifestDelete,
+    ManifestPut,
+    UploadStart,
+    UploadStep,
+    UploadVerb,
+    Write,
+)
+from proxy.registry.access import Presented
+from proxy.registry.answers import MAX_ERROR_BYTES, error_in
+from proxy.registry.decisions import Decisions
+from proxy.registry.primary import RightKey
+from proxy.registry.uploads import Copy, UploadCopies
+from proxy.registry.writes import Writes
+from proxy.telemetry.labels import Origin
+from proxy.web.body import ask_for_body
+from proxy.web.exchange import Exchange
+from proxy.web.location import Locations
+from proxy.web.respond import BASE_HEADERS, JSON, PASSING_HEADERS, outcome_of_status
+
+FORWARDED_HEADERS = ("Content-Type", "Content-Range", "Accept", "OCI-Chunk-Min-Length")
+ANYWHERE = Repository("")
+
+
+@dataclass(slots=True)
+class _Passage:
+    """One write on its way: what was copied of its body."""
+
+    exchange: Exchange
+    write: Write
+    presented: Presented
+    copy: Copy | None = None
+    manifest: bytearray | None = None
+
+
+class Pushes:
+    """Relays writes. *read_timeout*: seconds that a client may send no byte of a body."""
+
+    def __init__(
+        self,
+        link: PrivateLink,
+        locations: Locations,
+        copies: UploadCopies,
+        writes: Writes,
+        rights: Decisions[RightKey],
+        read_timeout: float,
+    ) -> None:
+        self._link = link
+        self._locations = locations
+        self._copies = copies
+        self._writes = writes
+        self._rights = rights
+        self._read_timeout = read_timeout
+
+    async def answer(
+        self, exchange: Exchange, write: Write, presented: Presented
+    ) -> web.StreamResponse:
+        """Relay one write and its answer.
+
+        Raises: Unauthorized: with one of our own tokens, which are for pulls. Unavailable: the
+        primary can't be reached, or doesn't take the body. UntrustedOrigin: it names a foreign
+        Location.
+        """
+        exchange.event = "push.relayed"
+        exchange.origin = Origin.PRIMARY
+        if presented.is_our_token:
+            raise Unauthorized("the token is for pulls", error="insufficient_scope")
+        passage = _Passage(exchange, write, presented)
+        try:
+            await self._prepare(passage)
+            answer = await self._forward(passage)
+            response = await self._respond(passage, answer)
+            await self._follow_up(passage, answer, response)
+        except (RegistryError, TimeoutError, ConnectionError):
+            self._keep_for_later(passage)
+            raise
+        finally:
+            if passage.copy is not None:
+                await self._copies.drop(passage.copy)
+        return response
+
+    def _keep_for_later(self, passage: _Passage) -> None:
+        """Keep the copy of a session whose PATCH broke: it is cut back when it goes on."""
+        write = passage.write
+        if passage.copy is not None and isinstance(write, UploadStep):
+            self._copies.remember(_session(write.target), passage.copy)
+            passage.copy = None
+
+    # --- forth ------------------------------------------------------------------------------------
+
+    async def _prepare(self, passage: _Passage) -> None:
+        """Take up the copy that this request's body belongs to."""
+        match passage.write:
+            case UploadStep(verb=UploadVerb.PATCH | UploadVerb.PUT):
+                passage.copy = self._copies.take(_session(passage.write.target))
+                await self._cut_to_start(passage)
+            case UploadStart(digest=digest) if digest is not None:
+                passage.copy = await self._copies.begin(digest.algorithm)
+            case ManifestPut():
+                passage.manifest = bytearray()
+            case _:
+                pass
+
+    async def _cut_to_start(self, passage: _Passage) -> None:
+        """A chunk says where it starts: what a broken one left beyond that is dropped."""
+        start = passage.exchange.request.headers.get("Content-Range", "").partition("-")[0]
+        if passage.copy is not None and start.isascii() and start.isdigit():
+            await self._copies.cut_back(passage.copy, int(start))
+
+    async def _forward(self, passage: _Passage) -> Answer:
+        request = passage.exchange.request
+        body = self._body(passage) if request.body_exists else None
+        headers = {
+            name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers
+        }
+        if passage.presented.authorization:
+            headers["Authorization"] = passage.presented.authorization
+        if body is None and request.method != "DELETE":
+            headers["Content-Length"] = "0"
+        return await self._link.request(
+            request.method,
+            passage.write.path,
+            headers,
+            body=body,
+        )
+
+    def _body(self, passage: _Passage) -> UploadBody:
+        request = passage.exchange.request
+        return UploadBody(
+            self._chunks(passage),
+            request.content_length,
+            may_send_unasked=lambda: self._may_push(passage),
+            on_start=lambda: ask_for_body(request),
+        )
+
+    async def _chunks(self, passage: _Passage) -> AsyncIterator[bytes]:
+        content = passage.exchange.request.content
+        while True:
+            async with asyncio.timeout(self._read_timeout):
+                chunk = await content.readany()
+            if not chunk:
+                return
+            passage.exchange.sent_bytes += len(chunk)
+            await self._copy(passage, chunk)
+            yield chunk
+
+    async def _copy(self, passage: _Passage, chunk: bytes) -> None:
+        if passage.copy is not None:
+            await self._copies.add(passage.copy, chunk)
+        if passage.manifest is not None:
+            passage.manifest += chunk
+            if len(passage.manifest) > MAX_MANIFEST_BYTES:
+                passage.manifest = None
+
+    def _may_push(self, passage: _Passage) -> bool:
+        return self._rights.is_granted(_push_key(passage))
+
+    # --- back -------------------------------------------------------------------------------------
+
+    async def _respond(self, passage: _Passage, answer: Answer) -> web.Response:
+        exchange = passage.exchange
+        if answer.status in (401, 403):
+            self._rights.refuse(_push_key(passage), Denied())
+        if answer.status == 401:
+            await answer.drop()
+            raise Unauthorized(
+                error="insufficient_scope" if passage.presented.authorization else ""
+            )
+        body = await answer.read(MAX_ERROR_BYTES)
+        exchange.outcome = outcome_of_status(answer.status)
+        headers = {**BASE_HEADERS, "X-Request-Id": exchange.request_id}
+        headers.update(
+            {name: answer.header(name) for name in PASSING_HEADERS if name in answer.headers}
+        )
+        if "Location" in answer.headers:
+            headers["Location"] = self._locations.ours(
+                passage.write.path, answer.header("Location")
+            )
+        if answer.status >= 400:
+            headers["Content-Type"] = JSON
+            body = body if error_in(body)[0] else _plain_error(answer.status)
+        return web.Response(status=answer.status, headers=headers, body=body)
+
+    async def _follow_up(self, passage: _Passage, answer: Answer, response: web.Response) -> None:
+        """Do here what the primary's answer means."""
+        write = passage.write
+        if answer.status < 300:
+            self._rights.grant(_push_key(passage))
+            self._rights.grant((passage.presented.caller, ANYWHERE, Action.PUSH))
+        match write:
+            case UploadStart() | UploadStep():
+                await self._upload_went_on(passage, write, answer, response)
+            case ManifestPut() if answer.status == 201 and passage.manifest is not None:
+                content_type = passage.exchange.request.headers.get("Content-Type", "")
+                digest = answer.header("Docker-Content-Digest")
+                data = bytes(passage.manifest)
+                await self._writes.manifest_put(write, data, content_type, digest)
+            case ManifestDelete() | BlobDelete() if answer.status == 202:
+                await self._writes.deleted(write)
+            case _:
+                pass
+
+    async def _upload_went_on(
+        self,
+        passage: _Passage,
+        write: UploadStart | UploadStep,
+        answer: Answer,
+        response: web.Response,
+    ) -> None:
+        session = _session(response.headers.get("Location", ""))
+        match write, answer.status:
+            case UploadStart(repository=repository, mount=mount), 201 if mount is not None:
+                await self._writes.blob_linked(repository, mount)
+            case (
+                (
+                    UploadStart(repository=Repository() as repository, digest=digest)
+                    | UploadStep(repository=Repository() as repository, digest=digest)
+                ),
+                201,
+            ) if digest is not None and passage.copy is not None:
+                await self._copies.keep(passage.copy, repository, digest)
+            case UploadStart(), 202 if passage.copy is None:
+                copy = await self._copies.begin(Algorithm.SHA256)
+                if copy is not None:
+                    self._copies.remember(session, copy)
+            case UploadStep(verb=UploadVerb.PATCH), 202 | 416 if passage.copy is not None:
+                await self._copies.cut_back(passage.copy, _acknowledged(answer))
+                self._copies.remember(session or _session(write.target), passage.copy)
+                passage.copy = None
+            case UploadStep(verb=UploadVerb.GET), 204:
+                await self._cut_back_kept(write, session, answer)
+            case UploadStep(verb=UploadVerb.DELETE), 204:
+                copy = self._copies.take(_session(write.target))
+                if copy is not None:
+                    await self._copies.drop(copy)
+            case _:
+                pass
+
+    async def _cut_back_kept(self, write: UploadStep, session: str, answer: Answer) -> None:
+        copy = self._copies.take(_session(write.target))
+        if copy is not None:
+            await self._copies.cut_back(copy, _acknowledged(answer))
+            self._copies.remember(session or _session(write.target), copy)
+
+
+def _session(target: str) -> str:
+    """Give what names an upload session in all its requests: the path without the state."""
+    return target.partition("?")[0]
+
+
+def _acknowledged(answer: Answer) -> int:
+    """Give how many bytes of a session the primary says it has (`Range: 0-N`)."""
+    first, _, last = answer.header("Range").removeprefix("bytes=").partition("-")
+    if first != "0" or not last.isascii() or not last.isdigit():
+        return 0
+    # docker-registry says 0-0 for an empty session as well as for one byte
+    return 0 if last == "0" else int(last) + 1
+
+
+def _push_key(passage: _Passage) -> RightKey:
+    repository = passage.write.repository or ANYWHERE
+    return passage.presented.caller, repository, Action.PUSH
+
+
+def _plain_error(status: int) -> bytes:
+    message = f"the primary registry answered with status {status}"
+    return f'{{"errors":[{{"code":"UNKNOWN","message":"{message}"}}]}}'.encode()

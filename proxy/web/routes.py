@@ -1,0 +1,165 @@
+"""Stations 2 and 3: a raw path becomes a value, a header becomes a caller; then on to the route.
+
+The table is total: what isn't in it isn't served.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from aiohttp import web
+
+from proxy.oci.errors import NameUnknown, NotServedHere, Unauthorized
+from proxy.oci.reference import Repository
+from proxy.oci.request import (
+    BlobDelete,
+    BlobPull,
+    Catalog,
+    ManifestDelete,
+    ManifestPull,
+    ManifestPut,
+    Parsed,
+    Ping,
+    Referrers,
+    Request,
+    TagList,
+    UploadStart,
+    UploadStep,
+    parse,
+)
+from proxy.registry.access import Doorkeeper, Presented
+from proxy.telemetry.labels import Kind
+from proxy.web.admit import HostNames
+from proxy.web.challenge import Challenges
+from proxy.web.exchange import Exchange
+from proxy.web.listing import ListingRoute
+from proxy.web.ping import Pings
+from proxy.web.pull import Pulls
+from proxy.web.push import Pushes
+from proxy.web.token import TokenRoute
+
+REMEMBERED_PATHS = 8192
+
+_KINDS: dict[type[Request], Kind] = {
+    Ping: Kind.PING,
+    ManifestPull: Kind.MANIFEST,
+    BlobPull: Kind.BLOB,
+    TagList: Kind.TAGS,
+    Referrers: Kind.REFERRERS,
+    Catalog: Kind.CATALOG,
+    ManifestPut: Kind.PUSH,
+    ManifestDelete: Kind.PUSH,
+    BlobDelete: Kind.PUSH,
+    UploadStart: Kind.PUSH,
+    UploadStep: Kind.PUSH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What answers each kind of request."""
+
+    pings: Pings
+    pulls: Pulls
+    listings: ListingRoute
+    pushes: Pushes
+    tokens: TokenRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Paths outside /v2/: of the primary's upload sessions, and where all others are sent."""
+
+    location_prefixes: tuple[str, ...] = ()
+    redirect_others_to: str = ""
+
+
+class Routes:
+    """Leads an admitted request to what answers it."""
+
+    def __init__(
+        self,
+        names: HostNames,
+        doorkeeper: Doorkeeper,
+        challenges: Challenges,
+        handlers: Handlers,
+        paths: Paths,
+    ) -> None:
+        self._names = names
+        self._doorkeeper = doorkeeper
+        self._challenges = challenges
+        self._handlers = handlers
+        self._paths = paths
+
+        @lru_cache(REMEMBERED_PATHS)
+        def parse_read(method: str, raw_path: str) -> Parsed:
+            return parse(method, raw_path, paths.location_prefixes)
+
+        self._parse_read = parse_read
+
+    async def answer(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer one request.
+
+        Raises: whatever is to be answered as an error.
+        """
+        request = exchange.request
+        if self._challenges.leads_to(request.raw_path.partition("?")[0]):
+            return await self._handlers.tokens.answer(exchange)
+        try:
+            parsed = self._parse(request)
+        except NotServedHere:
+            return self._other(request)
+        if parsed.namespace is not None and not self._names.includes(parsed.namespace):
+            raise NameUnknown("this replica doesn't serve that namespace")
+        asked = parsed.request
+        _note(exchange, asked)
+        presented = await self._doorkeeper.recognise(request.headers.get("Authorization", ""))
+        return await self._dispatch(exchange, asked, presented)
+
+    def _parse(self, request: web.BaseRequest) -> Parsed:
+        if request.method in ("GET", "HEAD"):
+            return self._parse_read(request.method, request.raw_path)
+        return parse(request.method, request.raw_path, self._paths.location_prefixes)
+
+    async def _dispatch(
+        self, exchange: Exchange, asked: Request, presented: Presented
+    ) -> web.StreamResponse:
+        handlers = self._handlers
+        match asked:
+            case ManifestPull() | BlobPull():
+                _require_scope(presented, asked.repository)
+                return await handlers.pulls.answer(exchange, asked, presented)
+            case Ping():
+                return await handlers.pings.answer(exchange, presented)
+            case TagList() | Referrers():
+                _require_scope(presented, asked.repository)
+                return await handlers.listings.answer(exchange, asked, presented)
+            case Catalog():
+                return await handlers.listings.answer(exchange, asked, presented)
+            case _:
+                return await handlers.pushes.answer(exchange, asked, presented)
+
+    def _other(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a path that isn't the registry's."""
+        is_page = request.method in ("GET", "HEAD") and not request.raw_path.startswith("/v2")
+        if not self._paths.redirect_others_to or not is_page:
+            raise NotServedHere
+        target = self._paths.redirect_others_to + "/" + request.raw_path.lstrip("/\\")
+        return web.Response(status=302, headers={"Location": target})
+
+
+def _require_scope(presented: Presented, repository: Repository) -> None:
+    if not presented.may_try_to_pull(repository):
+        raise Unauthorized("the token is for something else", error="insufficient_scope")
+
+
+def _note(exchange: Exchange, asked: Request) -> None:
+    """Note what is asked for, for the log, the count and the challenge."""
+    exchange.kind = _KINDS[type(asked)]
+    if isinstance(asked, (Ping, Catalog)) or asked.repository is None:
+        return
+    exchange.repository = asked.repository
+    exchange.action = asked.action
+    name = asked.reference if isinstance(asked, (ManifestPull, ManifestPut, ManifestDelete)) else ""
+    if isinstance(asked, (BlobPull, BlobDelete, Referrers)):
+        name = asked.digest
+    exchange.reference = str(name)

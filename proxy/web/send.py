@@ -1,0 +1,142 @@
+"""Station 8: content to the client, each kind on the shortest way.
+
+A body that can't be completed is never ended well: the connection is aborted, so that no client
+can take a part for the whole.
+"""
+
+import asyncio
+import os
+from concurrent.futures import Executor
+
+from aiohttp import web
+
+from proxy.oci.errors import RegistryError
+from proxy.registry.puller import Bytes, Content, File, Stream
+from proxy.telemetry.labels import Origin
+from proxy.telemetry.metrics import Metrics
+from proxy.web.exchange import Exchange
+from proxy.web.protocol import is_tls
+from proxy.web.sendfile import FileReadFailed, PlainSender, is_cached, read_ahead
+
+FEW_CONNECTIONS = 64
+LARGE_WRITE_BYTES = 256 << 10
+SMALL_WRITE_BYTES = 64 << 10
+
+
+class BodyAborted(Exception):
+    """The body ended before its length; the connection is no more."""
+
+
+class Sender:
+    """Sends bodies. *write_timeout*: seconds that a client may take no byte."""
+
+    def __init__(self, executor: Executor, write_timeout: float, metrics: Metrics) -> None:
+        self._executor = executor
+        self._timeout = write_timeout
+        self._metrics = metrics
+        self.sending = 0
+
+    async def send(
+        self, exchange: Exchange, content: Content, status: int, headers: dict[str, str]
+    ) -> web.StreamResponse:
+        """Send content; give the response once all of it is out.
+
+        Raises: BodyAborted: not all of it could be sent; the connection was aborted.
+        """
+        span = content.span
+        headers["Content-Length"] = str(len(span))
+        if isinstance(content, Bytes):
+            return self._send_bytes(exchange, content, status, headers)
+        response = web.StreamResponse(status=status, headers=headers)
+        await response.prepare(exchange.request)
+        self.sending += 1
+        try:
+            if isinstance(content, Stream):
+                await self._send_stream(exchange, response, content)
+            elif is_tls(exchange.request):
+                await self._send_copied(exchange, response, content)
+            else:
+                await self._send_file(exchange, content)
+        except (RegistryError, FileReadFailed, TimeoutError, ConnectionError) as exc:
+            exchange.error = str(exc) or type(exc).__name__
+            self._abort(exchange.request)
+            raise BodyAborted from exc
+        except BaseException:
+            self._abort(exchange.request)
+            raise
+        finally:
+            self.sending -= 1
+        await response.write_eof()
+        return response
+
+    def _send_bytes(
+        self, exchange: Exchange, content: Bytes, status: int, headers: dict[str, str]
+    ) -> web.Response:
+        span = content.span
+        is_whole = len(span) == len(content.data)
+        body = content.data if is_whole else content.data[span.start : span.stop]
+        self._count(exchange, content.resolution.origin, len(body))
+        return web.Response(status=status, headers=headers, body=body)
+
+    async def _send_stream(
+        self, exchange: Exchange, response: web.StreamResponse, content: Stream
+    ) -> None:
+        left = len(content.span)
+        async for chunk in content.chunks:
+            if len(chunk) > left:
+                raise BodyAborted("more than was announced")
+            left -= len(chunk)
+            async with asyncio.timeout(self._timeout):
+                await response.write(chunk)
+            self._count(exchange, content.resolution.origin, len(chunk))
+        if left:
+            raise ConnectionAbortedError("less than was announced")
+
+    async def _send_file(self, exchange: Exchange, content: File) -> None:
+        transport = exchange.request.transport
+        if transport is None:
+            raise ConnectionResetError
+        growth, position, stop = content.growth, content.span.start, content.span.stop
+        sender = PlainSender(transport, self._executor, self._timeout)
+        try:
+            await sender.headers_are_out()
+            while position < stop:
+                limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
+                await sender.send(growth.descriptor_number, position, limit)
+                self._count(exchange, content.resolution.origin, limit - position)
+                position = limit
+        finally:
+            sender.close()
+
+    async def _send_copied(
+        self, exchange: Exchange, response: web.StreamResponse, content: File
+    ) -> None:
+        """Over TLS every byte passes through here; large writes only while there are few."""
+        growth, position, stop = content.growth, content.span.start, content.span.stop
+        while position < stop:
+            limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
+            size = LARGE_WRITE_BYTES if self.sending < FEW_CONNECTIONS else SMALL_WRITE_BYTES
+            data = await self._read(growth.descriptor_number, position, min(size, limit - position))
+            async with asyncio.timeout(self._timeout):
+                await response.write(data)
+            self._count(exchange, content.resolution.origin, len(data))
+            position += len(data)
+
+    async def _read(self, file: int, start: int, count: int) -> bytes:
+        if is_cached(file, start, count):
+            data = os.pread(file, count, start)
+        else:
+            loop = asyncio.get_running_loop()
+            data = await read_ahead(loop, self._executor, file, start, count)
+        if not data:
+            raise FileReadFailed("the file is shorter than it was")
+        return data
+
+    def _count(self, exchange: Exchange, origin: Origin, size: int) -> None:
+        exchange.sent_bytes += size
+        self._metrics.sent(origin, size)
+
+    @staticmethod
+    def _abort(request: web.BaseRequest) -> None:
+        if request.transport is not None:
+            request.transport.abort()

@@ -1,0 +1,120 @@
+"""Bytes from a file to a plain socket without a copy.
+
+uvloop has no `loop.sendfile`, and aiohttp falls back to copying without saying so; so the kernel
+call is driven here, on a duplicate of the socket's descriptor, by the loop's writer callback.
+`add_writer` on the transport's own descriptor raises; `transport.abort()` ends nothing while the
+duplicate lives, so that is closed first. Pages that aren't in the cache are read in a thread.
+"""
+
+import asyncio
+import errno
+import os
+from concurrent.futures import Executor
+
+SENDFILE_BYTES = 512 << 10
+YIELD_BYTES = 4 << 20
+BUFFER_EMPTY_POLL_SECONDS = 0.002
+
+_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+class FileReadFailed(Exception):
+    """The file ended early or can't be read."""
+
+
+class PlainSender:
+    """Sends parts of files on one connection; close it before the transport is used again."""
+
+    def __init__(self, transport: asyncio.Transport, executor: Executor, timeout: float) -> None:
+        self._transport = transport
+        self._executor = executor
+        self._timeout = timeout
+        self._loop = asyncio.get_running_loop()
+        self._socket = os.dup(transport.get_extra_info("socket").fileno())
+        self._sent_without_pause = 0
+
+    def close(self) -> None:
+        """Let go of the duplicate."""
+        os.close(self._socket)
+
+    async def headers_are_out(self) -> None:
+        """Wait until what was written to the transport has left its buffer.
+
+        Raises: TimeoutError: the client took nothing for so long. ConnectionError.
+        """
+        async with asyncio.timeout(self._timeout):
+            await asyncio.sleep(0)
+            while self._transport.get_write_buffer_size():
+                if self._transport.is_closing():
+                    raise ConnectionResetError
+                await asyncio.sleep(BUFFER_EMPTY_POLL_SECONDS)
+
+    async def send(self, file: int, start: int, stop: int) -> None:
+        """Send bytes *start* up to *stop* of an open file.
+
+        Raises: FileReadFailed. TimeoutError: the client took nothing for so long.
+        ConnectionError: it is gone.
+        """
+        while start < stop:
+            count = min(SENDFILE_BYTES, stop - start)
+            if not is_cached(file, start, count):
+                await read_ahead(self._loop, self._executor, file, start, count)
+            start += await self._send_some(file, start, count)
+
+    async def _send_some(self, file: int, start: int, count: int) -> int:
+        try:
+            sent = os.sendfile(self._socket, file, start, count)
+        except BlockingIOError:
+            await self._wait_until_writable()
+            return 0
+        except ConnectionError:
+            raise
+        except OSError as exc:
+            raise FileReadFailed(str(exc)) from exc
+        if sent == 0:
+            raise FileReadFailed("the file is shorter than it was")
+        self._sent_without_pause += sent
+        if self._sent_without_pause >= YIELD_BYTES:
+            self._sent_without_pause = 0
+            await asyncio.sleep(0)
+        return sent
+
+    async def _wait_until_writable(self) -> None:
+        self._sent_without_pause = 0
+        writable = self._loop.create_future()
+        self._loop.add_writer(self._socket, _wake, writable)
+        try:
+            async with asyncio.timeout(self._timeout):
+                await writable
+        finally:
+            self._loop.remove_writer(self._socket)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def is_cached(file: int, start: int, count: int) -> bool:
+    """Say whether a part of a file is in the page cache, judged by its first and last byte."""
+    try:
+        for offset in (start, start + count - 1):
+            os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        return exc.errno in _NOT_SUPPORTED
+    return True
+
+
+async def read_ahead(
+    loop: asyncio.AbstractEventLoop, executor: Executor, file: int, start: int, count: int
+) -> bytes:
+    """Read a part of a file in a thread, which brings it into the page cache.
+
+    Raises: FileReadFailed.
+    """
+    try:
+        return await loop.run_in_executor(executor, os.pread, file, count, start)
+    except OSError as exc:
+        raise FileReadFailed(str(exc)) from exc
