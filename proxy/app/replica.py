@@ -107,7 +107,7 @@ class Replica:
     async def _listen(self, gate: Gate) -> None:
         settings = self._settings.listen
         times = ConnectionTimes(settings.header_timeout, settings.idle_timeout)
-        self._server = Server(gate.handle, times, settings.max_connections)
+        self._server = Server(gate.handle, gate.refuse, times, settings.max_connections)
         certificates = self._certificates()
         tls = certificates.context if certificates else None
         self._listeners = Listeners(self._server, tls, settings.backlog)

@@ -85,6 +85,8 @@ class CacheFill:
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
         """Give the content, from here or as it arrives; see `Puller.open`."""
+        if (content := self._store.at_hand(pull)) is not None:
+            return part_of(content, part)
         try:
             return await self._store.open(pull, part)
         except Absent:

@@ -19,7 +19,10 @@ from proxy.telemetry.labels import Origin
 
 SMALL_BYTES = 64 << 10
 _DAMAGE = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
-MANIFEST_OVERHEAD_BYTES = 500
+MAX_REMEMBERED_BLOB_BYTES = 4 << 10
+OVERHEAD_BYTES = 500
+
+InMemory = tuple[Descriptor, bytes]
 
 
 def link_kind(pull: Pull) -> LinkKind:
@@ -57,15 +60,15 @@ class Store:
         self,
         tree: Tree,
         integrity: Integrity,
-        manifest_cache_bytes: int,
+        memory_bytes: int,
         *,
         may_serve_unverified_parts: bool,
     ) -> None:
         self.tree = tree
         self._may_serve_unverified_parts = may_serve_unverified_parts
         self.integrity = integrity
-        self._manifests: BoundedMap[Digest, Manifest] = BoundedMap(
-            manifest_cache_bytes, lambda found: len(found.data) + MANIFEST_OVERHEAD_BYTES
+        self._memory: BoundedMap[tuple[LinkKind, Digest], InMemory] = BoundedMap(
+            memory_bytes, lambda held: len(held[1]) + OVERHEAD_BYTES
         )
 
     async def resolve(self, pull: Pull) -> Resolution:
@@ -97,6 +100,15 @@ class Store:
         if not await self.tree.has_link(pull.repository, link_kind(pull), digest):
             raise ManifestUnknown if isinstance(pull, ManifestPull) else BlobUnknown
 
+    def at_hand(self, pull: Pull) -> Bytes | None:
+        """Give what is in memory and whose link was seen: nothing is waited for."""
+        kind, digest = link_kind(pull), pulled_digest(pull)
+        held = self._memory.get((kind, digest))
+        if held is None or not self.tree.is_link_known(pull.repository, kind, digest):
+            return None
+        descriptor, data = held
+        return bytes_content(descriptor, data, Origin.STORE)
+
     # --- manifests ----------------------------------------------------------------------------
 
     async def manifest(self, repository: Repository, digest: Digest) -> Manifest:
@@ -106,11 +118,15 @@ class Store:
         """
         if not await self.tree.has_link(repository, LinkKind.MANIFEST, digest):
             raise ManifestUnknown
-        manifest = self._manifests.get(digest)
-        if manifest is None:
-            manifest = await self._load_manifest(digest)
-            self._manifests.put(digest, manifest)
+        held = self._memory.get((LinkKind.MANIFEST, digest))
+        if held is not None:
+            return Manifest(*held)
+        manifest = await self._load_manifest(digest)
+        self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
         return manifest
+
+    def _remember(self, kind: LinkKind, descriptor: Descriptor, data: bytes) -> None:
+        self._memory.put((kind, descriptor.digest), (descriptor, data))
 
     async def _load_manifest(self, digest: Digest) -> Manifest:
         path = os.fspath(self.tree.layout.data(digest))
@@ -131,14 +147,14 @@ class Store:
         Raises: StoreUnavailable.
         """
         digest = manifest.descriptor.digest
-        if self._manifests.get(digest) is None:
+        if self._memory.get((LinkKind.MANIFEST, digest)) is None:
             await self.tree.put_bytes(digest, manifest.data)
         await self.tree.put_link(repository, LinkKind.MANIFEST, digest)
-        self._manifests.put(digest, manifest)
+        self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
 
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""
-        self._manifests.drop(digest)
+        self._memory.drop((LinkKind.MANIFEST, digest))
 
     # --- blobs --------------------------------------------------------------------------------
 
@@ -158,6 +174,8 @@ class Store:
             span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
             if stamp.size <= SMALL_BYTES:
                 data = await self._read_small(digest, descriptor_number, stamp)
+                if stamp.size <= MAX_REMEMBERED_BLOB_BYTES:
+                    self._remember(LinkKind.LAYER, descriptor, data)
                 return Bytes(Resolution(descriptor, Origin.STORE), span, data)
         except BaseException:
             os.close(descriptor_number)

@@ -94,7 +94,9 @@ class FreshTags:
         """Give what *pull* leads to; see `Puller.resolve`."""
         if not isinstance(pull, ManifestPull) or isinstance(pull.reference, Digest):
             return await self._inner.resolve(pull)
-        pinned = await self._pin(pull, pull.reference)
+        pinned = self._pinned_at_hand(pull, pull.reference)
+        if pinned is None:
+            pinned = await self._pin(pull, pull.reference)
         if pinned.passing is not None:
             return Resolution(pinned.passing.manifest.descriptor, Origin.PRIMARY)
         return _marked(await self._inner.resolve(pinned.pull), pinned)
@@ -103,7 +105,9 @@ class FreshTags:
         """Give the content of *pull*; see `Puller.open`."""
         if not isinstance(pull, ManifestPull) or isinstance(pull.reference, Digest):
             return await self._inner.open(pull, part)
-        pinned = await self._pin(pull, pull.reference)
+        pinned = self._pinned_at_hand(pull, pull.reference)
+        if pinned is None:
+            pinned = await self._pin(pull, pull.reference)
         if pinned.passing is not None:
             manifest = pinned.passing.manifest
             content = bytes_content(manifest.descriptor, manifest.data, Origin.PRIMARY)
@@ -113,6 +117,13 @@ class FreshTags:
         return found
 
     # --- pinning ----------------------------------------------------------------------------------
+
+    def _pinned_at_hand(self, pull: ManifestPull, tag: Tag) -> Pinned | None:
+        """Pin a tag that is in memory and fresh: nothing is waited for."""
+        state = self._book.remembered(pull.repository, tag)
+        if state is None or not self._is_fresh(state, self._rules.policy(pull.repository, tag)):
+            return None
+        return _pinned(pull, state)
 
     async def _pin(self, pull: ManifestPull, tag: Tag) -> Pinned:
         """Bring a tag to a digest, asking the primary where the rules say so.

@@ -9,6 +9,8 @@ import json
 import os
 import time
 from enum import IntEnum
+from json.encoder import encode_basestring_ascii as quoted
+from typing import NamedTuple
 
 FLUSH_SECONDS = 0.1
 FLUSH_LINES = 512
@@ -27,6 +29,24 @@ class Level(IntEnum):
 Field = str | int | float | bool | list[str] | None
 
 
+class RequestLine(NamedTuple):
+    """What is logged of every request: one form, written without a detour over a dictionary."""
+
+    event: str
+    request_id: str
+    client: str
+    method: str
+    kind: str
+    repository: str
+    reference: str
+    outcome: str
+    origin: str
+    size: int
+    seconds: float
+    stale_seconds: float | None
+    error: str
+
+
 class EventLog:
     """Writes events to a descriptor. Text is escaped and cut, so that no field breaks a line."""
 
@@ -34,6 +54,9 @@ class EventLog:
         self._descriptor = descriptor
         self._level = level
         self._always = always
+        self._prefix = "".join(
+            f",{quoted(name)}:{json.dumps(value)}" for name, value in always.items()
+        )
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -48,6 +71,22 @@ class EventLog:
 
     def error(self, event: str, **fields: Field) -> None:
         self._write(Level.ERROR, event, fields)
+
+    def request(self, line: RequestLine) -> None:
+        """Write the line of one request."""
+        if self._level > Level.INFO:
+            return
+        stale = "" if line.stale_seconds is None else f',"stale_seconds":{line.stale_seconds:.1f}'
+        error = f',"error":{quoted(line.error[:MAX_TEXT_CHARACTERS])}' if line.error else ""
+        self._lines.append(
+            f'{{"time":{time.time():.3f},"level":"info","event":"{line.event}"{self._prefix}'
+            f',"request_id":"{line.request_id}","client":"{line.client}"'
+            f',"method":{quoted(line.method[:MAX_TEXT_CHARACTERS])},"kind":"{line.kind}"'
+            f',"repository":"{line.repository}","reference":"{line.reference}"'
+            f',"outcome":"{line.outcome}","origin":"{line.origin}","bytes":{line.size}'
+            f',"seconds":{line.seconds:.6f}{stale}{error}}}'
+        )
+        self._flush_soon()
 
     def _write(self, level: Level, event: str, fields: dict[str, Field]) -> None:
         if level < self._level:

@@ -7,6 +7,7 @@ below raises; here alone that becomes an answer, a log line and a count.
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from proxy.oci.errors import BadRequest, LoopDetected, Misdirected, RegistryError, Unauthorized
-from proxy.telemetry.labels import Outcome
-from proxy.telemetry.logs import EventLog
+from proxy.telemetry.labels import Kind, Outcome
+from proxy.telemetry.logs import EventLog, RequestLine
 from proxy.telemetry.metrics import Metrics
 from proxy.web.body import answer_and_drain, has_unread_body
 from proxy.web.exchange import Exchange
@@ -23,10 +24,12 @@ from proxy.web.protocol import is_tls
 from proxy.web.respond import error_response, outcome_of
 from proxy.web.send import BodyAborted
 
-BODILESS = frozenset({"GET", "HEAD"})
+BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 SINGLE_HEADERS = ("Authorization", "Host", "Range", "If-Range", "Content-Type", "Content-Range")
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
+_PORT = re.compile(r"(?::[0-9]{1,5})?")
+_QUERY = re.compile(r"\?[^\s'\"<>)]*")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answerer = Callable[[Exchange], Awaitable[web.StreamResponse]]
@@ -42,7 +45,10 @@ class HostNames:
     def includes(self, host: str) -> bool:
         """Say whether a Host header names us."""
         host = host.lower()
-        return host in self._names or host_without_port(host) in self._names
+        if host in self._names:
+            return True
+        name = host_without_port(host)
+        return name in self._names and _PORT.fullmatch(host, len(name)) is not None
 
 
 def host_without_port(host: str) -> str:
@@ -82,7 +88,7 @@ class Gate:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        exchange = Exchange(request, self._scheme(request), time.perf_counter())
+        exchange = Exchange(request, time.perf_counter())
         self.in_flight += 1
         try:
             check_framing(request)
@@ -101,18 +107,29 @@ class Gate:
         finally:
             self.in_flight -= 1
             self._finish(exchange)
+        response.headers.setdefault("X-Request-Id", exchange.request_id)
         if has_unread_body(request):
             await answer_and_drain(request, response)
         return response
 
+    def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer what the parser refused before it became a request."""
+        exchange = Exchange(request, time.perf_counter())
+        response = self._answer_error(exchange, BadRequest("malformed HTTP request"))
+        self._finish(exchange)
+        return response
+
     def _scheme(self, request: web.BaseRequest) -> str:
-        """Give the scheme that the client used: as configured, told by a trusted proxy, or seen."""
+        """Give the scheme that the client used: as configured, seen, or told by a trusted proxy.
+
+        It is never http behind TLS, whatever a proxy says.
+        """
         if self._admission.public_scheme:
             return self._admission.public_scheme
-        forwarded = request.headers.get("X-Forwarded-Proto", "")
-        if forwarded in ("http", "https") and self._is_trusted_proxy(request):
-            return forwarded
-        return "https" if is_tls(request) else "http"
+        if is_tls(request):
+            return "https"
+        forwarded = request.headers.getall("X-Forwarded-Proto", ())
+        return "https" if forwarded == ["https"] and self._is_trusted_proxy(request) else "http"
 
     def _is_trusted_proxy(self, request: web.BaseRequest) -> bool:
         try:
@@ -124,40 +141,44 @@ class Gate:
     def _check_destination(self, request: web.BaseRequest) -> None:
         if not self._admission.names.includes(request.headers.get("Host", "")):
             raise Misdirected
-        via = request.headers.get("Via", "")
-        if via and self._admission.via in [entry.strip() for entry in via.split(",")]:
-            raise LoopDetected
+        for via in request.headers.getall("Via", ()):
+            if self._admission.via in [entry.strip() for entry in via.split(",")]:
+                raise LoopDetected
 
     def _answer_error(self, exchange: Exchange, error: RegistryError) -> web.StreamResponse:
         exchange.outcome = outcome_of(error)
         exchange.error = _with_cause(error)
         headers = {"X-Request-Id": exchange.request_id}
         if isinstance(error, Unauthorized):
+            exchange.scheme = self._scheme(exchange.request)
             headers["WWW-Authenticate"] = self._write_challenge(exchange, error)
         response = error_response(error, {name: text for name, text in headers.items() if text})
-        if error.status in (400, 405, 413, 421):
-            response.force_close()
+        if error.status in (400, 405, 421) and exchange.subject.kind is Kind.OTHER:
+            response.force_close()  # it wasn't understood, nor is what follows it to be trusted
         return response
 
     def _finish(self, exchange: Exchange) -> None:
         seconds = time.perf_counter() - exchange.started_at
-        self._metrics.request_ended(exchange.kind, exchange.outcome, seconds)
+        subject = exchange.subject
+        self._metrics.request_ended(subject.kind, exchange.outcome, seconds)
         if exchange.stale_seconds is not None:
             self._metrics.stale_answers.inc()
-        self._log.info(
-            exchange.event,
-            request_id=exchange.request_id,
-            client=peer_of(exchange.request),
-            method=exchange.request.method,
-            kind=exchange.kind,
-            repository=exchange.repository,
-            reference=exchange.reference,
-            outcome=exchange.outcome,
-            origin=exchange.origin,
-            bytes=exchange.sent_bytes,
-            seconds=round(seconds, 6),
-            stale_seconds=exchange.stale_seconds,
-            error=exchange.error or None,
+        self._log.request(
+            RequestLine(
+                exchange.event,
+                exchange.request_id,
+                peer_of(exchange.request),
+                exchange.request.method,
+                subject.kind,
+                subject.repository,
+                subject.reference,
+                exchange.outcome,
+                exchange.origin or "",
+                exchange.sent_bytes,
+                seconds,
+                exchange.stale_seconds,
+                exchange.error,
+            )
         )
 
 
@@ -178,7 +199,7 @@ def check_framing(request: web.BaseRequest) -> None:
     if coding is not None and (coding.lower() != "chunked" or request.version == HttpVersion10):
         raise BadRequest("the only transfer coding understood here is chunked, in HTTP/1.1")
     if request.method in BODILESS and request.body_exists:
-        raise BadRequest("a read has no body")
+        raise BadRequest(f"{request.method} has no body here")
     if headers.get("Expect", "100-continue").lower() != "100-continue":
         raise BadRequest("the only expectation understood here is 100-continue")
     if "Upgrade" in headers:
@@ -187,13 +208,16 @@ def check_framing(request: web.BaseRequest) -> None:
 
 def peer_of(request: web.BaseRequest) -> str:
     """Give the address at the other end of the connection."""
-    peer = request.transport.get_extra_info("peername") if request.transport else None
+    peer = request.protocol.peername
     return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _with_cause(error: RegistryError) -> str:
+    """Give message and cause for the log, without queries: they carry signatures and state."""
     cause = error.__cause__
-    return error.message if cause is None else f"{error.message}: {type(cause).__name__}: {cause}"
+    if cause is None:
+        return error.message
+    return _QUERY.sub("?...", f"{error.message}: {type(cause).__name__}: {cause}")
 
 
 def _unexpected(exc: Exception) -> RegistryError:

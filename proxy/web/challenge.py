@@ -45,8 +45,9 @@ class Challenges:
 
 
 def _scopes(exchange: Exchange) -> tuple[Scope, ...]:
-    if exchange.kind is Kind.CATALOG:
+    subject = exchange.subject
+    if subject.kind is Kind.CATALOG:
         return (Scope("registry", "catalog", frozenset({"*"})),)
-    if not exchange.repository:
+    if not subject.repository:
         return ()
-    return (repository_scope(exchange.repository, exchange.action),)
+    return (repository_scope(subject.repository, subject.action),)

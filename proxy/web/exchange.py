@@ -1,5 +1,6 @@
 """One request and its answer, as the boundary knows them: what is logged and counted, once."""
 
+import itertools
 import secrets
 from dataclasses import dataclass, field
 
@@ -9,23 +10,42 @@ from proxy.oci.request import Action
 from proxy.telemetry.labels import Kind, Origin, Outcome
 
 
-@dataclass(slots=True)
-class Exchange:
-    """Filled in as a request goes through its stations."""
+_PROCESS = secrets.token_hex(4)
+_NUMBERS = itertools.count(1)
 
-    request: web.BaseRequest
-    scheme: str
-    started_at: float
-    request_id: str = field(default_factory=lambda: secrets.token_hex(8))
+
+def next_request_id() -> str:
+    """Give an id that no other request has: this process's, and a number."""
+    return f"{_PROCESS}{next(_NUMBERS):08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a request is about: for the log, the count and the challenge."""
+
     kind: Kind = Kind.OTHER
-    outcome: Outcome = Outcome.SERVED
-    event: str = "request.answered"
     repository: str = ""
     reference: str = ""
+    action: Action = Action.PULL
+
+
+NOTHING_KNOWN = Subject()
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Filled in as a request goes through its stations. `scheme` is told where it matters."""
+
+    request: web.BaseRequest
+    started_at: float
+    request_id: str = field(default_factory=next_request_id)
+    scheme: str = ""
+    subject: Subject = NOTHING_KNOWN
+    outcome: Outcome = Outcome.SERVED
+    event: str = "request.answered"
     origin: Origin | None = None
     sent_bytes: int = 0
     stale_seconds: float | None = None
-    action: Action = Action.PULL
     error: str = ""
 
     @property

@@ -5,18 +5,18 @@ connections for an hour and read an unwanted body for ten seconds.
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from proxy.oci.errors import BadRequest, RegistryError
+from proxy.oci.errors import RegistryError
 from proxy.web.respond import error_response
 
 WRITE_BUFFER_BYTES = 64 << 10
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Refusal = Callable[[web.BaseRequest], web.StreamResponse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,9 @@ class ConnectionTimes:
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_header_timer", "_times")
+    __slots__ = ("_header_timer", "_refuse", "_times")
 
-    def __init__(self, manager: "Server", times: ConnectionTimes) -> None:
+    def __init__(self, manager: "Server", refuse: Refusal, times: ConnectionTimes) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -42,6 +42,7 @@ class _Protocol(web.RequestHandler):
             auto_decompress=False,
         )
         self._times = times
+        self._refuse = refuse
         self._header_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -82,10 +83,17 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what never became a request of ours, in the spec's form."""
-        del request, exc, message
-        error = BadRequest("malformed HTTP request") if status < 500 else RegistryError()
-        response = error_response(error)
+        """Answer what never became a request of ours, in the spec's form.
+
+        Raises: ConnectionError: an answer has begun; the connection was aborted in its middle.
+        """
+        del exc, message
+        if status < 500:
+            return self._refuse(request)
+        if request.writer.output_size and self.transport is not None:
+            self.transport.abort()
+            raise ConnectionAbortedError
+        response = error_response(RegistryError())
         response.force_close()
         return response
 
@@ -93,13 +101,16 @@ class _Protocol(web.RequestHandler):
 class Server(web.Server):
     """Makes protocols; at most *max_connections* of them at once."""
 
-    def __init__(self, handler: Handler, times: ConnectionTimes, max_connections: int) -> None:
+    def __init__(
+        self, handler: Handler, refuse: Refusal, times: ConnectionTimes, max_connections: int
+    ) -> None:
         super().__init__(handler)
+        self._refuse = refuse
         self._times = times
         self._max_connections = max_connections
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, self._times)
+        return _Protocol(self, self._refuse, self._times)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -109,5 +120,4 @@ class Server(web.Server):
 
 def is_tls(request: web.BaseRequest) -> bool:
     """Say whether a request came over TLS that ends here."""
-    context = request.transport.get_extra_info("sslcontext") if request.transport else None
-    return isinstance(context, ssl.SSLContext)
+    return request.protocol.ssl_context is not None

@@ -1,6 +1,7 @@
 """Pulls: manifests and blobs, read through the chain of pullers."""
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import RangeRequest, parse_range
@@ -74,23 +75,24 @@ def _asked_part(exchange: Exchange, pull: Pull) -> RangeRequest | None:
     return parse_range(wanted)
 
 
-def _headers(exchange: Exchange, resolution: Resolution) -> dict[str, str]:
+def _headers(exchange: Exchange, resolution: Resolution) -> CIMultiDict[str]:
     exchange.origin = resolution.origin
     exchange.stale_seconds = resolution.stale_seconds
     headers = content_headers(resolution.descriptor)
     headers["X-Request-Id"] = exchange.request_id
-    if exchange.kind is Kind.BLOB:
+    if exchange.subject.kind is Kind.BLOB:
         headers["Accept-Ranges"] = "bytes"
-    headers.update(stale_headers(resolution))
+    if resolution.stale_seconds is not None:
+        headers.update(stale_headers(resolution.stale_seconds))
     return headers
 
 
-def _is_unchanged(exchange: Exchange, headers: dict[str, str]) -> bool:
+def _is_unchanged(exchange: Exchange, headers: CIMultiDict[str]) -> bool:
     condition = exchange.request.headers.get("If-None-Match", "")
     return matches_etag(condition, headers["ETag"])
 
 
-def _not_modified(exchange: Exchange, headers: dict[str, str]) -> web.Response:
+def _not_modified(exchange: Exchange, headers: CIMultiDict[str]) -> web.Response:
     exchange.outcome = Outcome.NOT_MODIFIED
     del headers["Content-Type"]
     return web.Response(status=304, headers=headers)

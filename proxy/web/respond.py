@@ -4,12 +4,13 @@ Headers of the primary pass by name or not at all; all others are written here.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from proxy.oci.descriptor import Descriptor
 from proxy.oci.errors import BadGateway, RegistryError, Unavailable
-from proxy.registry.puller import Resolution
 from proxy.telemetry.labels import Outcome
 
 JSON = "application/json; charset=utf-8"
@@ -52,22 +53,24 @@ def json_response(body: bytes, status: int = 200) -> web.Response:
     return web.Response(status=status, body=body, headers=headers)
 
 
-def content_headers(descriptor: Descriptor) -> dict[str, str]:
+def content_headers(descriptor: Descriptor) -> CIMultiDict[str]:
     """Give the headers of content: digest, type and the entity tag that is made of the digest."""
+    return _content_headers(descriptor).copy()
+
+
+@lru_cache(4096)
+def _content_headers(descriptor: Descriptor) -> CIMultiDict[str]:
     digest = str(descriptor.digest)
-    return {
-        **BASE_HEADERS,
-        "Content-Type": descriptor.media_type,
-        "Docker-Content-Digest": digest,
-        "ETag": f'"{digest}"',
-    }
+    headers = CIMultiDict(BASE_HEADERS)
+    headers["Content-Type"] = descriptor.media_type
+    headers["Docker-Content-Digest"] = digest
+    headers["ETag"] = f'"{digest}"'
+    return headers
 
 
-def stale_headers(resolution: Resolution) -> dict[str, str]:
-    """Give what marks an answer as stale; nothing for one that isn't (RFC 9111, 5.1 and 5.5)."""
-    if resolution.stale_seconds is None:
-        return {}
-    return {"Warning": STALE_WARNING, "Age": str(int(min(resolution.stale_seconds, 2**31)))}
+def stale_headers(stale_seconds: float) -> dict[str, str]:
+    """Give what marks an answer as stale (RFC 9111, 5.1 and 5.5)."""
+    return {"Warning": STALE_WARNING, "Age": str(int(min(stale_seconds, 2**31)))}
 
 
 def matches_etag(header: str, etag: str) -> bool:

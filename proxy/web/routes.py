@@ -28,9 +28,9 @@ from proxy.oci.request import (
 )
 from proxy.registry.access import Doorkeeper, Presented
 from proxy.telemetry.labels import Kind
-from proxy.web.admit import HostNames
+from proxy.web.admit import BODILESS, HostNames
 from proxy.web.challenge import Challenges
-from proxy.web.exchange import Exchange
+from proxy.web.exchange import Exchange, Subject
 from proxy.web.listing import ListingRoute
 from proxy.web.ping import Pings
 from proxy.web.pull import Pulls
@@ -90,11 +90,7 @@ class Routes:
         self._handlers = handlers
         self._paths = paths
 
-        @lru_cache(REMEMBERED_PATHS)
-        def parse_read(method: str, raw_path: str) -> Parsed:
-            return parse(method, raw_path, paths.location_prefixes)
-
-        self._parse_read = parse_read
+        self._parse_read = lru_cache(REMEMBERED_PATHS)(self._parse)
 
     async def answer(self, exchange: Exchange) -> web.StreamResponse:
         """Answer one request.
@@ -102,23 +98,20 @@ class Routes:
         Raises: whatever is to be answered as an error.
         """
         request = exchange.request
-        if self._challenges.leads_to(request.raw_path.partition("?")[0]):
-            return await self._handlers.tokens.answer(exchange)
+        parse_it = self._parse_read if request.method in BODILESS else self._parse
         try:
-            parsed = self._parse(request)
+            parsed, exchange.subject = parse_it(request.method, request.raw_path)
         except NotServedHere:
-            return self._other(request)
+            return await self._other(exchange)
         if parsed.namespace is not None and not self._names.includes(parsed.namespace):
             raise NameUnknown("this replica doesn't serve that namespace")
         asked = parsed.request
-        _note(exchange, asked)
         presented = await self._doorkeeper.recognise(request.headers.get("Authorization", ""))
         return await self._dispatch(exchange, asked, presented)
 
-    def _parse(self, request: web.BaseRequest) -> Parsed:
-        if request.method in ("GET", "HEAD"):
-            return self._parse_read(request.method, request.raw_path)
-        return parse(request.method, request.raw_path, self._paths.location_prefixes)
+    def _parse(self, method: str, raw_path: str) -> tuple[Parsed, Subject]:
+        parsed = parse(method, raw_path, self._paths.location_prefixes)
+        return parsed, _subject(parsed.request)
 
     async def _dispatch(
         self, exchange: Exchange, asked: Request, presented: Presented
@@ -138,8 +131,11 @@ class Routes:
             case _:
                 return await handlers.pushes.answer(exchange, asked, presented)
 
-    def _other(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a path that isn't the registry's."""
+    async def _other(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer a path that isn't the registry's: the token endpoint, or somebody's page."""
+        request = exchange.request
+        if self._challenges.leads_to(request.raw_path.partition("?")[0]):
+            return await self._handlers.tokens.answer(exchange)
         is_page = request.method in ("GET", "HEAD") and not request.raw_path.startswith("/v2")
         if not self._paths.redirect_others_to or not is_page:
             raise NotServedHere
@@ -152,14 +148,14 @@ def _require_scope(presented: Presented, repository: Repository) -> None:
         raise Unauthorized("the token is for something else", error="insufficient_scope")
 
 
-def _note(exchange: Exchange, asked: Request) -> None:
-    """Note what is asked for, for the log, the count and the challenge."""
-    exchange.kind = _KINDS[type(asked)]
+def _subject(asked: Request) -> Subject:
+    """Give what is noted of a request."""
+    kind = _KINDS[type(asked)]
     if isinstance(asked, (Ping, Catalog)) or asked.repository is None:
-        return
-    exchange.repository = asked.repository
-    exchange.action = asked.action
-    name = asked.reference if isinstance(asked, (ManifestPull, ManifestPut, ManifestDelete)) else ""
-    if isinstance(asked, (BlobPull, BlobDelete, Referrers)):
+        return Subject(kind)
+    name: object = ""
+    if isinstance(asked, (ManifestPull, ManifestPut, ManifestDelete)):
+        name = asked.reference
+    elif isinstance(asked, (BlobPull, BlobDelete, Referrers)):
         name = asked.digest
-    exchange.reference = str(name)
+    return Subject(kind, asked.repository, str(name), asked.action)

@@ -9,6 +9,7 @@ import os
 from concurrent.futures import Executor
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from proxy.oci.errors import RegistryError
 from proxy.registry.puller import Bytes, Content, File, Stream
@@ -37,7 +38,7 @@ class Sender:
         self.sending = 0
 
     async def send(
-        self, exchange: Exchange, content: Content, status: int, headers: dict[str, str]
+        self, exchange: Exchange, content: Content, status: int, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
         """Send content; give the response once all of it is out.
 
@@ -70,7 +71,7 @@ class Sender:
         return response
 
     def _send_bytes(
-        self, exchange: Exchange, content: Bytes, status: int, headers: dict[str, str]
+        self, exchange: Exchange, content: Bytes, status: int, headers: CIMultiDict[str]
     ) -> web.Response:
         span = content.span
         is_whole = len(span) == len(content.data)

@@ -24,7 +24,7 @@ from proxy.registry.issuer import IssuedToken, Issuer
 from proxy.registry.realm import Realm, TokenAnswer
 from proxy.telemetry.labels import Kind, Origin
 from proxy.web.body import ask_for_body
-from proxy.web.exchange import Exchange
+from proxy.web.exchange import Exchange, Subject
 from proxy.web.respond import BASE_HEADERS, json_response
 
 MAX_FORM_BYTES = 64 << 10
@@ -69,7 +69,7 @@ class TokenRoute:
         Raises: Unauthorized: the login isn't accepted. Unavailable: it can't be checked.
         """
         exchange.event = "token.answered"
-        exchange.kind = Kind.TOKEN
+        exchange.subject = Subject(Kind.TOKEN)
         challenge = await self._realm.challenge()
         if challenge.scheme is not Scheme.BEARER:
             raise NotServedHere
