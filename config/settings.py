@@ -190,7 +190,7 @@ class StoreSettings:
         size("0", "1024TiB"), "10GiB", "Bytes of running uploads that are kept on their way."
     )
     manifest_cache: ByteSize = setting(
-        size("0", "64GiB"), "64MiB", "Memory for manifests and small blobs that are asked for often."
+        size("0", "64GiB"), "64MiB", "Memory for often pulled manifests and small blobs."
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -59,6 +60,8 @@ async def _serve(settings: Settings) -> int:
         cause = f": {exc.__cause__}" if exc.__cause__ else ""
         print(f"proxima: can't start: {exc}{cause}", file=sys.stderr)
         return 1
+    gc.collect()
+    gc.freeze()  # what lives as long as the process needn't be looked at by every collection
     log.info(
         "replica.ready",
         registry=[_text(address) for address in replica.registry_addresses],

@@ -225,6 +225,7 @@ class _Target:
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~:@!$&'()*+,;=/-]*")
 _PLAIN_QUERY = re.compile(r"[A-Za-z0-9._~:@!$&'()*+,;=/?%-]*")
+_DOTS = re.compile(r"/\.\.?(?:/|\Z)")
 _SESSION = re.compile(r"[A-Za-z0-9._~=:+,@-]{1,2048}")
 
 
@@ -257,6 +258,8 @@ def _take_apart(raw_target: str) -> _Target:
         raw_path = raw_path.replace("%3A", ":").replace("%3a", ":")
     if _PLAIN_PATH.fullmatch(raw_path) is None:
         raise NameInvalid("the path has characters that no repository path has")
+    if "/." in raw_path and _DOTS.search(raw_path) is not None:
+        raise NameInvalid("the path has a component that leads elsewhere")
     if not raw_query:
         return _Target(raw_path, "")
     if _PLAIN_QUERY.fullmatch(raw_query) is None:

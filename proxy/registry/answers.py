@@ -11,6 +11,7 @@ from proxy.oci.errors import (
     BadGateway,
     BlobUnknown,
     Denied,
+    LoopDetected,
     ManifestUnknown,
     NameUnknown,
     RangeInvalid,
@@ -70,6 +71,8 @@ def error_of(
             return _range_invalid(headers)
         case 429:
             return TooManyRequests(retry_after_seconds=wait_seconds)
+        case 508:
+            return LoopDetected()
         case _ if status >= 500:
             return Unavailable(
                 "the primary registry can't answer now", retry_after_seconds=wait_seconds

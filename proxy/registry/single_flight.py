@@ -9,7 +9,11 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[K, T]):
-    """Calls are owned here, not by who asked first: a caller that leaves ends nothing."""
+    """Calls are owned here, not by who asked first: a caller that leaves ends nothing.
+
+    A call that has ended is joined by nobody, even before it is forgotten: its answer was there
+    before the question.
+    """
 
     def __init__(self) -> None:
         self._running: dict[K, asyncio.Future[T]] = {}
@@ -20,7 +24,7 @@ class SingleFlight(Generic[K, T]):
 
     def _start(self, key: K, work: Callable[[], Awaitable[T]]) -> asyncio.Future[T]:
         task = self._running.get(key)
-        if task is None:
+        if task is None or task.done():
             task = asyncio.ensure_future(_call(work))
             self._running[key] = task
             task.add_done_callback(lambda ended: self._forget(key, ended))
@@ -32,10 +36,12 @@ class SingleFlight(Generic[K, T]):
 
     def is_running(self, key: K) -> bool:
         """Say whether a call for *key* is running."""
-        return key in self._running
+        task = self._running.get(key)
+        return task is not None and not task.done()
 
     def _forget(self, key: K, task: asyncio.Future[T]) -> None:
-        self._running.pop(key, None)
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             task.exception()  # seen, even if everybody who asked has left
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from proxy.oci.errors import RegistryError
 from proxy.web.respond import error_response
@@ -60,8 +61,17 @@ class _Protocol(web.RequestHandler):
         super().data_received(data)
         if self._messages or self._request_in_progress:
             self._stop_header_timer()
+            self._end_malformed_body()
         elif is_between_requests and self._header_timer is None:
             self._start_header_timer()
+
+    def _end_malformed_body(self) -> None:
+        """Tell whoever reads a body that it broke: aiohttp would let it wait for the rest."""
+        request = self._current_request
+        if request is None or not self._messages or request.content.is_eof():
+            return
+        if not isinstance(self._messages[-1][0], RawRequestMessage):
+            request.content.set_exception(web.RequestPayloadError("malformed body"))
 
     def _start_header_timer(self) -> None:
         loop = asyncio.get_running_loop()
