@@ -4,9 +4,11 @@ The order is always the same: the file's bytes are synced, then it is renamed in
 every folder that gained an entry is synced. What has a name in the tree is whole.
 """
 
+import errno
 import os
 import secrets
 import shutil
+import stat
 from pathlib import Path
 
 
@@ -44,7 +46,7 @@ def write_file(target: Path, data: bytes, spool: Path, mode: int = 0o644) -> Non
     try:
         descriptor = os.open(temporary, flags, mode)
         try:
-            os.write(descriptor, data)
+            _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -54,16 +56,28 @@ def write_file(target: Path, data: bytes, spool: Path, mode: int = 0o644) -> Non
         raise
 
 
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of it: a nearly full disk takes a part and says so by the count alone."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
 def read_small(path: Path, limit_bytes: int) -> bytes | None:
-    """Give the content of a small regular file; None if there is no such file.
+    """Give the content of a small regular file; None if there is none (a link isn't followed).
 
     Raises: OSError: it can't be read, which is not the same as absent.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as exc:
+        if exc.errno == errno.ELOOP:
+            return None
+        raise
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
         return os.read(descriptor, limit_bytes)
     finally:
         os.close(descriptor)

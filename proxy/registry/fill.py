@@ -6,6 +6,7 @@ can't keep anything makes this a pass-through, bounded in number, never an error
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from proxy.oci.digest import Digest
@@ -151,20 +152,27 @@ class CacheFill:
     # --- blobs ------------------------------------------------------------------------------------
 
     async def _fill_blob(self, pull: BlobPull, part: RangeRequest | None) -> Content:
-        """Join the flight of this digest, or start one, or link what is here already."""
+        """Join the flight of this digest, or start one, or link what is here already.
+
+        What is here or on its way under other repositories is given to this one only after the
+        primary confirmed it (`is_proven`). Whatever was awaited, the state is looked at again.
+        """
         is_proven = False
         while True:
             flight = self._flights.get(pull.digest)
-            if flight is not None and (is_proven or flight.serves(pull.repository)):
-                flight.admit(pull, is_proven=is_proven)
-                return await self._follow(flight, pull, part, Origin.FOLLOWER)
-            if flight is None and is_proven:
+            if flight is not None:
+                if is_proven or flight.serves(pull.repository):
+                    flight.admit(pull, is_proven=is_proven)
+                    return await self._follow(flight, pull, part, Origin.FOLLOWER)
+            elif not await self._store.has_bytes(pull.digest):
+                if pull.digest not in self._flights:
+                    return await self._follow(self._start(pull), pull, part, Origin.FILL)
+                continue
+            elif is_proven:
                 await self._store.tree.put_link(pull.repository, LinkKind.LAYER, pull.digest)
-                return await self._store.open(pull, part)
-            if flight is None and not await self._store.has_bytes(pull.digest):
-                if pull.digest in self._flights:
-                    continue
-                return await self._follow(self._start(pull), pull, part, Origin.FILL)
+                with suppress(Absent):  # damaged: it was set aside, a flight brings it again
+                    return await self._store.open(pull, part)
+                continue
             await self._fetcher.resolve(pull)
             is_proven = True
 

@@ -98,17 +98,21 @@ class Flight:
         """
         try:
             stream = await self._open_at(0)
-            size = stream.resolution.descriptor.size
-            path, descriptor = await self._tree.run(
-                create_spool_file, self._tree.layout.spool, size
-            )
         except BaseException as exc:
+            self.fail(exc)
+            raise
+        size = stream.resolution.descriptor.size
+        try:
+            folder = self._tree.layout.spool
+            path, descriptor = await self._tree.run(create_spool_file, folder, size)
+        except BaseException as exc:
+            await stream.aclose()
             self.fail(exc)
             raise
         growing = GrowingFile(descriptor, size, self._tail_bytes)
         self.growing = growing
         spool = SpoolFile(
-            path, descriptor, self.digest.algorithm, self._tree.executor, growing.advance
+            path, descriptor, self.digest.algorithm, self._tree, growing.advance
         )
         self.opened.set_result(growing)
         try:
@@ -183,8 +187,11 @@ class Flight:
         growing.verified()
         await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
         self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
-        for repository in self._proven:
-            await self._tree.put_link(repository, LinkKind.LAYER, self.digest)
+        linked: set[Repository] = set()
+        while missing := self._proven - linked:  # others may join meanwhile
+            for repository in missing:
+                await self._tree.put_link(repository, LinkKind.LAYER, self.digest)
+            linked |= missing
 
 
 class _Breaks:

@@ -31,7 +31,7 @@ class GrowingFile:
         self._is_verified = False
         self._error: RegistryError | None = None
         self._holders = 1
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: set[asyncio.Future[None]] = set()
         self._wake_timer: asyncio.TimerHandle | None = None
         self.on_last_reader_left: Callable[[], None] = lambda: None
 
@@ -79,21 +79,27 @@ class GrowingFile:
             if self._error is not None:
                 raise self._error
             waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
 
     def _wake(self) -> None:
         if self._wake_timer is not None:
             self._wake_timer.cancel()
             self._wake_timer = None
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def hold(self) -> None:
-        """Take part as a reader."""
+    def hold(self) -> bool:
+        """Take part as a reader; False if it is closed: its descriptor may be another file's."""
+        if self._holders == 0:
+            return False
         self._holders += 1
+        return True
 
     def release(self) -> None:
         """Let go; whoever is last closes the file."""

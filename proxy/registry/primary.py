@@ -178,7 +178,8 @@ class Primary:
             size = await self._size_elsewhere(pull, answer)
             span = ByteSpan(0, size)
         descriptor = Descriptor(OCTET_STREAM, pull.digest, size)
-        return Stream(Resolution(descriptor, Origin.PRIMARY), span, self._counted(answer))
+        resolution = Resolution(descriptor, Origin.PRIMARY)
+        return Stream(resolution, span, self._counted(answer), answer.close)
 
     async def _size_elsewhere(self, pull: BlobPull, answer: Answer) -> int:
         """Ask for the size with a HEAD, where a GET is chunked."""
@@ -190,12 +191,9 @@ class Primary:
         return head.content_length
 
     async def _counted(self, answer: Answer) -> AsyncGenerator[bytes]:
-        try:
-            async for chunk in answer.chunks():
-                self._count_bytes(len(chunk))
-                yield chunk
-        finally:
-            answer.close()
+        async for chunk in answer.chunks():
+            self._count_bytes(len(chunk))
+            yield chunk
 
     # --- listings ---------------------------------------------------------------------------------
 

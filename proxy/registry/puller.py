@@ -1,6 +1,6 @@
 """The contract: everything that can answer a pull gives a resolution or content."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -90,10 +90,16 @@ class Stream:
     resolution: Resolution
     span: ByteSpan
     chunks: AsyncGenerator[bytes]
+    on_close: Callable[[], None]
+    _is_closed: bool = field(default=False, init=False)
 
     async def aclose(self) -> None:
-        """End the transfer."""
+        """End the transfer, begun or not: a generator that never ran wouldn't do it itself."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self.chunks.aclose()
+        self.on_close()
 
 
 Content = Bytes | File | Stream

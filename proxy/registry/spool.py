@@ -8,11 +8,11 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable
-from concurrent.futures import Executor
 from pathlib import Path
 
 from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
+from proxy.registry.tree import Tree
 
 MAX_PENDING_BYTES = 1 << 20
 SYNC_EVERY_BYTES = 32 << 20
@@ -30,12 +30,12 @@ class SpoolFile:
         path: Path,
         descriptor_number: int,
         algorithm: Algorithm,
-        executor: Executor,
+        tree: Tree,
         on_progress: Callable[[int], None],
     ) -> None:
         self.path = path
         self.descriptor_number = descriptor_number
-        self._executor = executor
+        self._tree = tree
         self._on_progress = on_progress
         self._hasher = algorithm.hasher()
         self._algorithm = algorithm
@@ -45,7 +45,7 @@ class SpoolFile:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._job: asyncio.Future[int] | None = None
-        self._sync_job: asyncio.Future[None] | None = None
+        self._side_job: asyncio.Future[None] | None = None
         self._failure: OSError | None = None
 
     @property
@@ -58,6 +58,7 @@ class SpoolFile:
 
         Raises: StoreUnavailable: the file system refused.
         """
+        self._check()
         self.accepted += len(chunk)
         self._pending.append(chunk)
         self._pending_bytes += len(chunk)
@@ -74,8 +75,8 @@ class SpoolFile:
         """
         while self._job is not None:
             await asyncio.wait((self._job,))
-        if self._sync_job is not None:
-            await asyncio.wait((self._sync_job,))
+        if self._side_job is not None:
+            await asyncio.wait((self._side_job,))
         self._check()
         return Digest(self._algorithm, self._hasher.hexdigest())
 
@@ -85,17 +86,14 @@ class SpoolFile:
         Raises: StoreUnavailable: the file system refused.
         """
         await self.finish()
-        self._hasher = self._algorithm.hasher()
-        loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._executor, self._truncate_and_hash, size)
-        except OSError as exc:
-            raise StoreUnavailable from exc
+        await asyncio.wait((self._start_side_job(self._truncate_and_hash, size),))
+        self._check()
         self.accepted = self._written = size
         self._synced = min(self._synced, size)
 
     def _truncate_and_hash(self, size: int) -> None:
         os.ftruncate(self.descriptor_number, size)
+        self._hasher = self._algorithm.hasher()
         offset = 0
         while chunk := os.pread(self.descriptor_number, MAX_PENDING_BYTES, offset):
             self._hasher.update(chunk)
@@ -109,8 +107,9 @@ class SpoolFile:
         batch, self._pending = self._pending, []
         self._pending_bytes = 0
         loop = asyncio.get_running_loop()
-        self._job = loop.run_in_executor(self._executor, self._write_batch, batch, self._written)
-        self._job.add_done_callback(self._job_ended)
+        job = loop.run_in_executor(self._tree.executor, self._write_batch, batch, self._written)
+        self._job = job
+        job.add_done_callback(self._job_ended)
 
     def _write_batch(self, batch: list[bytes], offset: int) -> int:
         start = offset
@@ -127,11 +126,8 @@ class SpoolFile:
         self._job = None
         if job.cancelled():
             return
-        failure = job.exception()
-        if failure is not None:
-            self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
-            self._pending.clear()
-            self._pending_bytes = 0
+        if (failure := job.exception()) is not None:
+            self._fail(failure)
             return
         self._written += job.result()
         self._on_progress(job.result())
@@ -141,24 +137,36 @@ class SpoolFile:
 
     def _sync_sometimes(self) -> None:
         """Write back as the file grows, so that the last sync is short."""
-        if self._sync_job is not None or self._written - self._synced < SYNC_EVERY_BYTES:
+        if self._side_job is not None or self._written - self._synced < SYNC_EVERY_BYTES:
             return
         self._synced = self._written
-        loop = asyncio.get_running_loop()
-        self._sync_job = loop.run_in_executor(self._executor, os.fdatasync, self.descriptor_number)
-        self._sync_job.add_done_callback(self._sync_ended)
+        self._start_side_job(os.fdatasync, self.descriptor_number)
 
-    def _sync_ended(self, job: asyncio.Future[None]) -> None:
-        self._sync_job = None
+    def _start_side_job(self, work: Callable[[int], None], argument: int) -> asyncio.Future[None]:
+        loop = asyncio.get_running_loop()
+        self._side_job = loop.run_in_executor(self._tree.executor, work, argument)
+        self._side_job.add_done_callback(self._side_job_ended)
+        return self._side_job
+
+    def _side_job_ended(self, job: asyncio.Future[None]) -> None:
+        self._side_job = None
         if not job.cancelled() and (failure := job.exception()) is not None:
-            # Pages of a failed sync are marked clean: this file is never synced again.
-            self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
+            self._fail(failure)
+
+    def _fail(self, failure: BaseException) -> None:
+        """Give up: pages of a failed sync are marked clean, so nothing more is written or synced."""
+        self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
+        self._drop_pending()
+        self._tree.note_failure(self._failure)
+
+    def _drop_pending(self) -> None:
+        self._pending.clear()
+        self._pending_bytes = 0
 
     async def quiet(self) -> None:
         """Wait until no thread uses the descriptor any more; whatever they find is dropped."""
-        self._pending.clear()
-        jobs = [job for job in (self._job, self._sync_job) if job is not None]
-        if jobs:
+        self._drop_pending()
+        while jobs := [job for job in (self._job, self._side_job) if job is not None]:
             await asyncio.wait(jobs)
 
 

@@ -86,9 +86,13 @@ class Tree:
         try:
             return await loop.run_in_executor(self.executor, work, *arguments)
         except OSError as exc:
-            self._metrics.store_failures.inc()
-            self._log.error("store.failed", error=str(exc))
+            self.note_failure(exc)
             raise StoreUnavailable from exc
+
+    def note_failure(self, exc: OSError) -> None:
+        """Count and log what the file system refused."""
+        self._metrics.store_failures.inc()
+        self._log.error("store.failed", error=str(exc))
 
     # --- links --------------------------------------------------------------------------------
 

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator
 
 from proxy.net.session import LinkBroken
 from proxy.oci.digest import Digest
-from proxy.oci.errors import ContentMismatch, Unavailable
-from proxy.oci.request import ManifestPull, Pull
+from proxy.oci.errors import ContentMismatch, RangeInvalid, Unavailable
+from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.puller import Bytes, Content, Stream
@@ -48,32 +48,32 @@ class Uncached:
             raise Unavailable("the local store is full and too many pulls pass through already")
         self._running += 1
         try:
-            stream = await self._fetcher.first((pull,), lambda each: self._fetcher.open(each, part))
+            return await self._passing(pull, part)
         except BaseException:
             self._running -= 1
             raise
+
+    async def _passing(self, pull: BlobPull, part: RangeRequest | None) -> Stream:
+        stream = await self._fetcher.first((pull,), lambda each: self._fetcher.open(each, part))
         size = stream.resolution.descriptor.size
-        span = ByteSpan(0, size) if part is None else part.on(size)
-        return Stream(stream.resolution, span, self._watched(stream, pull.digest, span))
+        try:
+            span = ByteSpan(0, size) if part is None else part.on(size)
+        except RangeInvalid:
+            await stream.aclose()
+            raise
+        if len(span) == size:
+            chunks = held_back(stream.chunks, pull.digest, size, self._tail_bytes)
+        else:
+            chunks = cut(stream, span)
+        return Stream(stream.resolution, span, chunks, lambda: self._closed(stream))
+
+    def _closed(self, stream: Stream) -> None:
+        self._running -= 1
+        stream.on_close()
 
     async def _manifest(self, pull: ManifestPull, part: RangeRequest | None) -> Bytes:
         manifest = (await self._fetcher.manifest(pull)).manifest
         return part_of(bytes_content(manifest.descriptor, manifest.data, Origin.PRIMARY), part)
-
-    async def _watched(
-        self, stream: Stream, digest: Digest, span: ByteSpan
-    ) -> AsyncGenerator[bytes]:
-        size = stream.resolution.descriptor.size
-        if len(span) == size:
-            chunks = held_back(stream.chunks, digest, size, self._tail_bytes)
-        else:
-            chunks = cut(stream, span)
-        try:
-            async for chunk in chunks:
-                yield chunk
-        finally:
-            self._running -= 1
-            await stream.aclose()
 
 
 async def cut(stream: Stream, span: ByteSpan) -> AsyncGenerator[bytes]:

@@ -69,7 +69,7 @@ class UploadCopies:
             )
         except StoreUnavailable:
             return None
-        spool = SpoolFile(path, descriptor, algorithm, self._tree.executor, lambda _: None)
+        spool = SpoolFile(path, descriptor, algorithm, self._tree, lambda _: None)
         return Copy(spool, path, self._clock.now())
 
     def remember(self, session: str, copy: Copy) -> None:
