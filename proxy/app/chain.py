@@ -7,14 +7,16 @@ from config import Settings, read_password
 from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
+from proxy.registry.callers import KnownCallers
 from proxy.registry.clock import Clock
 from proxy.registry.credentials import Basic, CredentialKeeper
 from proxy.registry.decisions import Decisions
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill, FillLimits
 from proxy.registry.integrity import Integrity
+from proxy.registry.on_behalf import OnBehalf
 from proxy.registry.patterns import freshness_by_pattern
-from proxy.registry.primary import KnownCallers, Primary
+from proxy.registry.primary import Primary
 from proxy.registry.realm import Realm
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
@@ -87,13 +89,9 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     """Put the chain together: Authorized(FreshTags(CacheFill(store, primary)))."""
     metrics, log = ground.telemetry.metrics, ground.telemetry.log
     network, store = ground.network, ground.store
+    behalf = OnBehalf(network.link, ground.realm, ground.callers, ground.clock)
     primary = Primary(
-        network.link,
-        network.session,
-        network.storage,
-        ground.realm,
-        ground.callers,
-        metrics.upstream_bytes.inc,
+        network.link, network.session, network.storage, behalf, metrics.upstream_bytes.inc
     )
     has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
     fetcher = Fetcher(primary, has_own_identity=has_own_identity)
@@ -102,7 +100,7 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     rules = tag_rules(settings)
     tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
     stack.push_async_callback(tags.close)
-    puller = Authorized(tags, primary, ground.callers.rights, metrics)
+    puller = Authorized(tags, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
     return Chain(puller, tags, fill, store, primary, book, rules)
 
@@ -112,7 +110,11 @@ def _cache_fill(
 ) -> CacheFill:
     fill = settings.fill
     uncached = Uncached(
-        fetcher, telemetry.metrics, tail_bytes=fill.tail, max_at_once=fill.max_uncached
+        fetcher,
+        telemetry.metrics,
+        tail_bytes=fill.tail,
+        max_at_once=fill.max_uncached,
+        may_serve_unverified_parts=fill.unverified_ranges,
     )
     limits = FillLimits(
         tail_bytes=fill.tail,

@@ -60,7 +60,7 @@ def _handlers(
     own_names: OwnNames,
     stack: AsyncExitStack,
 ) -> Handlers:
-    logins = Logins(ground.callers.logins)
+    logins = Logins(ground.callers)
     stack.push_async_callback(logins.close)
     metrics = ground.telemetry.metrics
     sender = Sender(chain.store.tree.executor, settings.listen.write_timeout, metrics)
@@ -77,7 +77,7 @@ def _handlers(
         Pulls(chain.puller, sender),
         ListingRoute(listings),
         _pushes(settings, ground, chain, own_names, stack),
-        TokenRoute(ground.realm, ground.callers.keeper, logins, issuer),
+        TokenRoute(ground.realm, ground.callers, logins, issuer),
     )
 
 

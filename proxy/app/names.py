@@ -16,8 +16,6 @@ class OwnNames:
         self.served = effective_names(settings)
         self._authorities = frozenset({urlsplit(primary.url).netloc, *connect_to, *self.served})
         self._hosts = frozenset(map(_bare_host, self._authorities))
-        self.shared_hosts = frozenset(map(_bare_host, settings.listen.names))
-        """Hosts of ours that are no mere address: a realm there leads to us."""
 
     def is_own_authority(self, authority: str) -> bool:
         """Say whether a URL's authority stands for the primary or for us."""

@@ -10,6 +10,7 @@ from proxy.net.dns import DnsResolver, system_addresses
 from proxy.net.link import PrivateLink
 from proxy.net.origins import AddressPolicy, Origin, TrustedOrigins
 from proxy.net.session import Limits, Session
+from proxy.registry.realm_origins import RealmOrigins
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Network:
 
     session: Session
     link: PrivateLink
-    realms: TrustedOrigins
+    realms: RealmOrigins
     storage: TrustedOrigins
     via: str
 
@@ -29,12 +30,12 @@ def open_network(
     """Open the way out; *name* is this replica's entry in Via."""
     primary = settings.primary
     origin = Origin.of(primary.url)
-    realms = [origin, *map(Origin.of, primary.trusted_origins)]
+    trusted = list(map(Origin.of, primary.trusted_origins))
     storage = list(map(Origin.of, primary.storage_origins))
     resolver = DnsResolver(primary.nameservers) if primary.nameservers else None
     if resolver is not None:
         stack.push_async_callback(resolver.close)
-    hosts = [each.host for each in (*realms, *storage)]
+    hosts = [each.host for each in (origin, *trusted, *storage)]
     hosts += [each.host for each in primary.connect_to]
     session = Session(
         AddressPolicy(hosts),
@@ -56,7 +57,9 @@ def open_network(
     return Network(
         session,
         link,
-        TrustedOrigins(realms, "primary.trusted_origins"),
+        RealmOrigins(
+            origin, settings.listen.names, TrustedOrigins(trusted, "primary.trusted_origins")
+        ),
         TrustedOrigins(storage, "primary.storage_origins"),
         via,
     )

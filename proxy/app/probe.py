@@ -4,7 +4,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from config import Settings
-from proxy.app.names import OwnNames
 from proxy.app.network import Network, open_network
 from proxy.net.session import Answer, Outgoing
 from proxy.oci.challenge import OPEN, Challenge, Scheme
@@ -32,13 +31,11 @@ async def probe(settings: Settings) -> ProbeReport:
             report.problems.append(f"primary.url: {exc.message}")
             return report
         for address in addresses:
-            await _try(report, settings, network, address)
+            await _try(report, network, address)
     return report
 
 
-async def _try(
-    report: ProbeReport, settings: Settings, network: Network, address: tuple[str, int]
-) -> None:
+async def _try(report: ProbeReport, network: Network, address: tuple[str, int]) -> None:
     where = f"{network.link.origin} at {address[0]}:{address[1]}"
     try:
         answer = await network.session.send(
@@ -58,26 +55,20 @@ async def _try(
         report.problems.append(f"{where}: its challenge can't be understood")
         return
     report.lines.append(f"{where} answers; it authenticates: {challenge.scheme}")
-    _check_realm(report, settings, network, challenge)
+    _check_realm(report, network, challenge)
 
 
 def _challenge(answer: Answer) -> Challenge | None:
     return OPEN if answer.status == 200 else challenge_of(answer)
 
 
-def _check_realm(
-    report: ProbeReport, settings: Settings, network: Network, challenge: Challenge
-) -> None:
+def _check_realm(report: ProbeReport, network: Network, challenge: Challenge) -> None:
     if challenge.scheme is not Scheme.BEARER:
         return
-    own = OwnNames(settings)
-    host = challenge.realm.partition("://")[2].partition("/")[0]
-    if own.is_own_authority(host):
-        report.lines.append(f"tokens are issued at {challenge.realm}, on the shared domain")
-        return
     try:
-        origin = network.realms.check(challenge.realm)
+        origin = network.realms.place(challenge.realm)
     except UntrustedOrigin as exc:
         report.problems.append(exc.message)
         return
-    report.lines.append(f"tokens are issued at {origin}, which is trusted")
+    where = "over the private link" if origin is None else f"at {origin}, which is trusted"
+    report.lines.append(f"tokens of {challenge.realm} are asked for {where}")

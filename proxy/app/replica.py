@@ -9,8 +9,8 @@ from aiohttp import web
 
 from config import Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
+from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
-from proxy.app.names import OwnNames
 from proxy.app.network import Network, open_network
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
@@ -87,7 +87,6 @@ class Replica:
             network.link,
             network.session,
             network.realms,
-            OwnNames(self._settings).shared_hosts,
             sidecar,
             self._clock,
         )
@@ -106,11 +105,18 @@ class Replica:
 
     async def _listen(self, gate: Gate) -> None:
         settings = self._settings.listen
-        times = ConnectionTimes(settings.header_timeout, settings.idle_timeout)
-        self._server = Server(gate.handle, gate.refuse, times, settings.max_connections)
+        times = ConnectionTimes(
+            settings.header_timeout, settings.idle_timeout, settings.write_timeout
+        )
+        max_connections = clients_for(settings.max_connections)
+        if max_connections < settings.max_connections:
+            self._telemetry.log.warning("listen.few_descriptors", max_connections=max_connections)
+        self._server = Server(gate.handle, gate.refuse, times, max_connections)
         certificates = self._certificates()
         tls = certificates.context if certificates else None
-        self._listeners = Listeners(self._server, tls, settings.backlog)
+        self._listeners = Listeners(
+            self._server, tls, settings.backlog, handshake_timeout=settings.header_timeout
+        )
         self._stack.callback(self._listeners.close)
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
@@ -196,14 +202,18 @@ class Replica:
         self._drain_until = loop.time() + self._settings.listen.drain_limit
         self._listeners.close()
         self._server.pre_shutdown()
-        log.info("replica.draining", requests=self._gate.in_flight)
-        while self._gate.in_flight and loop.time() < self._drain_until:  # noqa: ASYNC110
+        log.info("replica.draining", requests=self._server.busy)
+        while self._is_busy and loop.time() < self._drain_until:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         await self._chain.fill.drain(max(0.0, self._drain_until - loop.time()))
         await self._server.shutdown(timeout=0)
         await self._end_tasks()
         await self._stack.aclose()
         log.info("replica.stopped")
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._server.busy > 0 or self._chain.fill.flights > 0
 
     def hurry(self, seconds: float) -> None:
         """Leave a drain that is under way no more than this."""

@@ -12,6 +12,7 @@ import aiohttp
 
 from config import ConfigError, Settings
 from proxy.app import Replica
+from proxy.app.descriptors import raise_limit
 from proxy.cli.settings import load_settings
 from proxy.oci.errors import RegistryError
 from proxy.registry.sidecar import SchemaTooNew
@@ -32,6 +33,7 @@ def run(arguments: argparse.Namespace, runner: Runner) -> int:
     if (problem := unfit_aiohttp()) is not None:
         print(f"proxima: {problem}", file=sys.stderr)
         return 2
+    raise_limit()
     return runner(_serve(settings))
 
 

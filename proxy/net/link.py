@@ -17,7 +17,7 @@ Address = tuple[str, int]
 Lookup = Callable[[str], Awaitable[tuple[list[str], int]]]
 
 READS = frozenset({"GET", "HEAD"})
-GATEWAY_FAILURES = frozenset({502, 503, 504})
+GATEWAY_FAILURES = frozenset({502, 503, 504, 508})
 MAX_REMEMBERED_ADDRESSES = 64
 
 

@@ -45,6 +45,11 @@ class Origin:
         return f"{self.scheme}://{self.authority}"
 
 
+def default_port(scheme: str) -> int:
+    """Give the port that a URL of http or https means without saying it."""
+    return _DEFAULT_PORTS[scheme]
+
+
 def bracketed(host: str) -> str:
     """Give a host as it stands in a URL."""
     return f"[{host}]" if ":" in host else host
@@ -65,7 +70,9 @@ class TrustedOrigins:
         try:
             origin = Origin.of(url)
         except ValueError as exc:
-            raise UntrustedOrigin("the primary points to something that is no URL") from exc
+            raise UntrustedOrigin(
+                f"the primary points to no plain URL, so {self._setting} can't name it"
+            ) from exc
         if origin not in self._origins:
             raise UntrustedOrigin(
                 f"the primary points to {str(origin)[:120]}, which {self._setting} does not name"

@@ -10,6 +10,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -129,8 +130,9 @@ class Answer:
         self.headers: CIMultiDictProxy[str] = response.headers
 
     def header(self, name: str) -> str:
-        """Give a header's value, empty if it isn't there."""
-        return self.headers.get(name, "")
+        """Give a header's value, empty if it isn't there or isn't plain text."""
+        value = self.headers.get(name, "")
+        return value if value.isascii() and value.isprintable() else ""
 
     @property
     def content_length(self) -> int | None:
@@ -150,6 +152,8 @@ class Answer:
             try:
                 chunk = await content.readany()
             except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+                if rest := _unread(content):
+                    yield rest
                 raise LinkBroken from exc
             if not chunk:
                 return
@@ -163,12 +167,15 @@ class Answer:
         """
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
-            size += len(chunk)
-            if size > limit_bytes:
-                self.close()
-                raise SizeInvalid("the primary's answer is larger than allowed")
-            parts.append(chunk)
+        try:
+            async for chunk in self.chunks():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise SizeInvalid("the primary's answer is larger than allowed")
+                parts.append(chunk)
+        except BaseException:
+            self.close()
+            raise
         return b"".join(parts)
 
     async def drop(self) -> None:
@@ -177,14 +184,17 @@ class Answer:
         if length is None or length > DRAIN_BYTES:
             self.close()
             return
-        try:
+        with suppress(SizeInvalid, Unavailable):
             await self.read(DRAIN_BYTES)
-        except (SizeInvalid, Unavailable):
-            self.close()
 
     def close(self) -> None:
         """End the connection unless the body was read to its end."""
         self._response.close()
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """Give what arrived before a break: aiohttp would drop it, and it would be fetched again."""
+    return content._read_nowait(-1)  # noqa: SLF001  # what is public raises once it broke
 
 
 class _Pace:

@@ -22,14 +22,20 @@ class Scheme(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """A challenge with the parameters that matter to us; OPEN is the absence of one."""
+    """A challenge with the parameters that matter to us; OPEN is the absence of one.
+
+    `error` says what was wrong with what was presented; it is no part of how one authenticates.
+    """
 
     scheme: Scheme
     realm: str = ""
     service: str = ""
+    error: str = field(default="", compare=False)
 
 
 OPEN = Challenge(Scheme.OPEN)
+ERRORS = frozenset({"invalid_request", "invalid_token", "insufficient_scope"})
+"""RFC 6750, 3.1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = re.compile(
     r"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))"""
 )
+_TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9._~+/-]+=*[ \t]*(?=,|\Z)")
 _SEPARATOR = re.compile(r"[ \t,]*")
 
 
@@ -84,12 +91,13 @@ def parse_challenges(headers: Iterable[str]) -> tuple[Challenge, ...]:
 def _in_line(header: str) -> Iterator[Challenge]:
     position = _SEPARATOR.match(header, 0).end()  # type: ignore[union-attr]  # matches always
     while scheme := _TOKEN.match(header, position):
-        parameters, position = _parameters(header, _SEPARATOR.match(header, scheme.end()).end())  # type: ignore[union-attr]
+        after = (_TOKEN68.match(header, scheme.end()) or scheme).end()
+        parameters, position = _parameters(header, _SEPARATOR.match(header, after).end())  # type: ignore[union-attr]
         name = scheme.group().lower()
         if name in (Scheme.BASIC, Scheme.BEARER):
-            yield Challenge(
-                Scheme(name), parameters.get("realm", ""), parameters.get("service", "")
-            )
+            realm, service = parameters.get("realm", ""), parameters.get("service", "")
+            error = parameters.get("error", "")
+            yield Challenge(Scheme(name), realm, service, error if error in ERRORS else "")
 
 
 def _parameters(header: str, position: int) -> tuple[dict[str, str], int]:

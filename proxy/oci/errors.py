@@ -112,14 +112,6 @@ class Misdirected(RegistryError):
     default_message = "this host is not served here"
 
 
-class LoopDetected(RegistryError):
-    """Our own name is in Via: the way to the primary leads back to us."""
-
-    status = 508
-    code = "UNSUPPORTED"
-    default_message = "the request came back: the primary's address leads to this replica"
-
-
 # --- absent ---------------------------------------------------------------------------------
 
 
@@ -202,11 +194,15 @@ class Refused(RegistryError):
 
 
 class Unavailable(RegistryError):
-    """Nobody who could answer can be reached; says when to try again."""
+    """Nobody who could answer can be reached; says when to try again.
+
+    `is_time_named` says that the primary itself named that time (Retry-After).
+    """
 
     status = 503
     code = "UNAVAILABLE"
     default_message = "the primary registry can't be reached"
+    is_time_named: bool = False
 
     def __init__(self, message: str = "", *, retry_after_seconds: int = 5) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})
@@ -219,6 +215,14 @@ class TooManyRequests(Unavailable):
     status = 429
     code = "TOOMANYREQUESTS"
     default_message = "too many requests"
+
+
+class LoopDetected(Unavailable):
+    """Our own name is in Via: the way to the primary leads back to us."""
+
+    status = 508
+    code = "UNSUPPORTED"
+    default_message = "the request came back: the primary's address leads to this replica"
 
 
 class StoreUnavailable(Unavailable):

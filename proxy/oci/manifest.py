@@ -3,19 +3,22 @@
 The same digest must never be served with two types (CVE-2021-41190), so the type comes from the
 document: its `mediaType`, else `manifests` means an index, else `config` and `layers` mean an
 image manifest. A header that says otherwise, or a document that could be read both ways, is
-refused before it is stored.
+refused before it is stored: one with a key that stands twice, of which readers take the first or
+the last, or with one of those keys in another case, which Go's decoder takes for the same.
 """
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from proxy.oci.descriptor import Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import DigestInvalid, ManifestInvalid
 
 MAX_MANIFEST_BYTES = 4 << 20
+MAX_STRUCTURES = 100_000
+"""Objects and lists in a manifest: 4 MiB of empty ones would keep the loop busy for a second."""
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -41,6 +44,9 @@ ACCEPT_ALL = ", ".join(
 )
 """What we accept from the primary: all of it, since some registries convert otherwise."""
 
+_TELLING_KEYS = frozenset({"schemaVersion", "mediaType", "manifests", "layers", "config"})
+_FOLDED_KEYS = frozenset(map(str.casefold, _TELLING_KEYS))
+_MAX_SIZE = 2**63 - 1
 _TYPE = re.compile(r"application/vnd\.[A-Za-z0-9.+_-]+\+(?:json|prettyjws)")
 
 
@@ -57,11 +63,27 @@ def is_manifest_type(media_type: str) -> bool:
     return _TYPE.fullmatch(media_type) is not None
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
+
+
 def _document(data: bytes) -> dict[str, Any]:
+    if data.count(b"{") + data.count(b"[") > MAX_STRUCTURES:
+        raise ManifestInvalid("the manifest has too many parts")
     try:
-        document = json.loads(data)
+        document = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as exc:
-        raise ManifestInvalid("the manifest is not JSON") from exc
+        raise ManifestInvalid("the manifest is not JSON, or can be read in two ways") from exc
     if not isinstance(document, dict):
         raise ManifestInvalid("the manifest is not a JSON object")
     return document
@@ -74,6 +96,8 @@ def media_type_of(data: bytes) -> str:
     whose digest isn't the hash of its bytes.
     """
     document = _document(data)
+    if any(key.casefold() in _FOLDED_KEYS for key in document.keys() - _TELLING_KEYS):
+        raise ManifestInvalid("the manifest has one of its keys in another case")
     if document.get("schemaVersion") == 1:
         raise ManifestInvalid("Docker schema 1 is not stored")
     is_index = "manifests" in document
@@ -81,7 +105,7 @@ def media_type_of(data: bytes) -> str:
     if is_index and is_image:
         raise ManifestInvalid("the manifest can be read both as an index and as an image")
     declared = document.get("mediaType")
-    if declared is not None:
+    if declared not in (None, ""):
         return _declared_type(declared, is_index=is_index, is_image=is_image)
     if is_index:
         return OCI_INDEX
@@ -93,6 +117,8 @@ def media_type_of(data: bytes) -> str:
 def _declared_type(declared: object, *, is_index: bool, is_image: bool) -> str:
     if not isinstance(declared, str) or not is_manifest_type(declared):
         raise ManifestInvalid("the manifest's mediaType is none of a manifest")
+    if declared in SCHEMA1_TYPES:
+        raise ManifestInvalid("Docker schema 1 is not stored")
     contradicts = is_image if declared in INDEX_TYPES else is_index
     if contradicts:
         raise ManifestInvalid("the manifest's mediaType contradicts its content")
@@ -136,6 +162,8 @@ def _list(document: dict[str, Any], key: str) -> list[object]:
 def _descriptor(entry: object) -> Descriptor | None:
     match entry:
         case {"digest": str(digest), "size": int(size), "mediaType": str(media_type)}:
+            if isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
+                return None
             try:
                 return Descriptor(media_type, Digest.parse(digest), size)
             except DigestInvalid:

@@ -68,4 +68,5 @@ def split_reference(text: str) -> tuple[Repository, Reference]:
     host, slash, rest = name.partition("/")
     if slash and ("." in host or ":" in host or host == "localhost"):
         name = rest
-    return Repository.parse(name), parse_reference(digest if at else tag or "latest")
+    repository = Repository.parse(name)
+    return repository, Digest.parse(digest) if at else parse_reference(tag or "latest")

@@ -7,10 +7,11 @@ caller needs (distribution-spec, "Endpoints"; the token spec's `pull`, `push` an
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote_plus
 
 from proxy.oci.caller import ANONYMOUS, Caller
 from proxy.oci.digest import Digest
@@ -19,6 +20,7 @@ from proxy.oci.reference import Reference, Repository, Tag, parse_reference
 
 MAX_TARGET_CHARACTERS = 8000
 MAX_PAGE = 1000
+MAX_LAST_CHARACTERS = 512
 
 
 class Action(StrEnum):
@@ -71,23 +73,29 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class TagList:
-    """List tags, in pages where `n` is given (end-8)."""
+    """List tags, in pages where `n` is given (end-8).
+
+    *others* are further parameters as they came: some registries have their own words for pages.
+    """
 
     repository: Repository
     n: int | None = None
     last: str = ""
+    others: str = ""
     caller: Caller = ANONYMOUS
 
     action: ClassVar[Action] = Action.PULL
 
     @property
     def path(self) -> str:
-        return f"/v2/{self.repository}/tags/list{_page_query(self.n, self.last)}"
+        return f"/v2/{self.repository}/tags/list{_page_query(self.n, self.last, self.others)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Referrers:
-    """List the manifests whose subject is a digest (end-12). The query is kept as it came."""
+    """List the manifests whose subject is a digest (end-12). The query is kept as it came, save
+    for `ns`, which isn't for the primary, and an `n` beyond what a page may hold.
+    """
 
     repository: Repository
     digest: Digest
@@ -104,15 +112,16 @@ class Referrers:
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """List repositories: no part of the spec, offered by many registries."""
+    """List repositories: no part of the spec, offered by many registries. See `TagList`."""
 
     n: int | None = None
     last: str = ""
+    others: str = ""
     caller: Caller = ANONYMOUS
 
     @property
     def path(self) -> str:
-        return f"/v2/_catalog{_page_query(self.n, self.last)}"
+        return f"/v2/_catalog{_page_query(self.n, self.last, self.others)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +234,7 @@ class _Target:
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~:@!$&'()*+,;=/-]*")
 _PLAIN_QUERY = re.compile(r"[A-Za-z0-9._~:@!$&'()*+,;=/?%-]*")
-_DOTS = re.compile(r"/\.\.?(?:/|\Z)")
+_DETOURS = re.compile(r"/\.\.?(?:/|\Z)|//")
 _SESSION = re.compile(r"[A-Za-z0-9._~=:+,@-]{1,2048}")
 
 
@@ -241,9 +250,9 @@ def parse(method: str, raw_target: str, location_prefixes: tuple[str, ...] = ())
     if target.raw_path.startswith(location_prefixes or ("\0",)):
         return Parsed(_upload_step(method, None, target))
     if not target.raw_path.startswith("/v2/"):
-        if target.raw_path == "/v2":
-            return Parsed(Ping())
-        raise NotServedHere
+        if target.raw_path != "/v2":
+            raise NotServedHere
+        target = replace(target, raw_path="/v2/")
     return Parsed(_route(method, target), target.query.get("ns"))
 
 
@@ -258,7 +267,7 @@ def _take_apart(raw_target: str) -> _Target:
         raw_path = raw_path.replace("%3A", ":").replace("%3a", ":")
     if _PLAIN_PATH.fullmatch(raw_path) is None:
         raise NameInvalid("the path has characters that no repository path has")
-    if "/." in raw_path and _DOTS.search(raw_path) is not None:
+    if ("/." in raw_path or "//" in raw_path) and _DETOURS.search(raw_path) is not None:
         raise NameInvalid("the path has a component that leads elsewhere")
     if not raw_query:
         return _Target(raw_path, "")
@@ -283,7 +292,7 @@ def _route(method: str, target: _Target) -> Request:
     if not rest:
         return _only(method, {"GET": Ping, "HEAD": Ping})
     if rest == "_catalog":
-        return _only(method, {"GET": lambda: Catalog(_page_size(target), _last(target))})
+        return _only(method, {"GET": lambda: Catalog(*_page(target))})
     name, kind, tail = _split(rest)
     return _KINDS[kind](method, name, tail, target)
 
@@ -377,14 +386,13 @@ def _tags(method: str, name: str, tail: str, target: _Target) -> Request:
     if tail != "list":
         raise NotServedHere
     repository = Repository.parse(name)
-    return _only(method, {"GET": lambda: TagList(repository, _page_size(target), _last(target))})
+    return _only(method, {"GET": lambda: TagList(repository, *_page(target))})
 
 
 def _referrers(method: str, name: str, tail: str, target: _Target) -> Request:
     repository = Repository.parse(name)
     digest = Digest.parse(tail)
-    query = _without_namespace(target.raw_query)
-    return _only(method, {"GET": lambda: Referrers(repository, digest, query)})
+    return _only(method, {"GET": lambda: Referrers(repository, digest, _clamped(target))})
 
 
 _KINDS = {
@@ -397,29 +405,46 @@ _KINDS = {
 }
 
 
-def _page_size(target: _Target) -> int | None:
+def _page(target: _Target) -> tuple[int | None, str, str]:
+    """Read `n`, `last` and, as they came, all others but `ns`."""
+    last = target.query.get("last", "")
+    if len(last) > MAX_LAST_CHARACTERS:
+        raise BadRequest("last is longer than any name")
+    others = _without(target.raw_query, {"n", "last", "ns"})
+    return _page_size(target.query.get("n")), last, others
+
+
+def _page_size(text: str | None) -> int | None:
     """Read `n`, clamped to what a page may hold (CVE-2023-2253)."""
-    text = target.query.get("n")
     if text is None:
         return None
     if not text.isascii() or not text.isdigit():
         raise BadRequest("n must be a number of entries, 0 or more")
-    return min(int(text[:10]), MAX_PAGE)
+    return min(int(text.lstrip("0")[:10] or "0"), MAX_PAGE)
 
 
-def _last(target: _Target) -> str:
-    return target.query.get("last", "")[:MAX_TARGET_CHARACTERS]
+def _clamped(target: _Target) -> str:
+    """Give a query as it came, but for `ns` and a page size that says it in another way."""
+    text = target.query.get("n")
+    n = _page_size(text)
+    if n is None or str(n) == text:
+        return _without(target.raw_query, {"ns"})
+    return "&".join(filter(None, (f"n={n}", _without(target.raw_query, {"ns", "n"}))))
 
 
-def _page_query(n: int | None, last: str) -> str:
+def _page_query(n: int | None, last: str, others: str) -> str:
     parts = [] if n is None else [f"n={n}"]
     if last:
         parts.append(f"last={quote(last, safe='')}")
+    if others:
+        parts.append(others)
     return "?" + "&".join(parts) if parts else ""
 
 
-def _without_namespace(raw_query: str) -> str:
-    return "&".join(part for part in raw_query.split("&") if not part.startswith("ns="))
+def _without(raw_query: str, names: AbstractSet[str]) -> str:
+    """Give a query without some parameters, the others byte-exact."""
+    parts = [part for part in raw_query.split("&") if part]
+    return "&".join(part for part in parts if unquote_plus(part.partition("=")[0]) not in names)
 
 
 def is_by_tag(pull: Pull) -> bool:

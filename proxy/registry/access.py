@@ -5,24 +5,23 @@ rest of the chain only with a right that the primary granted to that caller for 
 so nobody joins a flight, or learns what is here, before it was let in.
 """
 
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from proxy.oci.caller import ANONYMOUS, Caller
-from proxy.oci.challenge import Scheme, Scope
-from proxy.oci.errors import Unauthorized, Unavailable
+from proxy.oci.challenge import Scope
+from proxy.oci.errors import Unauthorized
 from proxy.oci.reference import Repository
 from proxy.oci.request import Action, Pull
 from proxy.oci.span import RangeRequest
+from proxy.registry.asking import Asking
 from proxy.registry.bounded import BoundedMap
+from proxy.registry.callers import KnownCallers, RightKey
 from proxy.registry.credentials import Bearer, CredentialKeeper, parse_authorization
 from proxy.registry.decisions import Decisions, Standing
 from proxy.registry.issuer import Issuer
-from proxy.registry.primary import RightKey
 from proxy.registry.puller import Content, Puller, Resolution
 from proxy.registry.realm import Realm
-from proxy.registry.single_flight import SingleFlight
 from proxy.telemetry.labels import DecisionUse
 from proxy.telemetry.metrics import Metrics
 
@@ -92,8 +91,9 @@ class Doorkeeper:
         return presented
 
     async def _without_credentials(self) -> Presented:
-        challenge = self._realm.known_challenge() or await self._realm.challenge()
-        if challenge.scheme is not Scheme.OPEN:
+        if self._realm.known_challenge() is None:
+            await self._realm.challenge()
+        if not self._realm.is_open:
             raise Unauthorized
         return Presented(ANONYMOUS)
 
@@ -107,20 +107,23 @@ class Doorkeeper:
 
 
 class Authorized:
-    """Lets pulls through that the primary allows to their caller."""
+    """Lets pulls through that the primary allows to their caller.
+
+    *prove* asks the primary for the very thing that is pulled, and notes what that decides.
+    """
 
     def __init__(
         self,
         inner: Puller,
-        prover: Puller,
+        prove: Callable[[Pull], Awaitable[None]],
         rights: Decisions[RightKey],
         metrics: Metrics,
     ) -> None:
         self._inner = inner
-        self._prover = prover
+        self._prove = prove
         self._rights = rights
         self._metrics = metrics
-        self._proofs: SingleFlight[Pull, Resolution] = SingleFlight()
+        self._asking: Asking[RightKey] = Asking(rights)
 
     async def resolve(self, pull: Pull) -> Resolution:
         """Give what *pull* leads to, if its caller may know; see `Puller.resolve`."""
@@ -145,45 +148,27 @@ class Authorized:
     async def require(self, pull: Pull) -> None:
         """Return if the caller may pull from this repository.
 
-        The proof is the primary's answer to a HEAD of the very thing that is asked for.
-
         Raises: Unauthorized, Denied, Absent, ...: the primary's answer to this caller.
         Unavailable: it can't be asked, and no earlier answer holds.
         """
         key = (pull.caller, pull.repository, Action.PULL)
-        match self._rights.standing(key):
-            case Standing.FRESH:
-                self._metrics.decided(DecisionUse.KNOWN)
-            case Standing.AGEING:
-                self._metrics.decided(DecisionUse.KNOWN)
-                self._proofs.start_behind(pull, lambda: self._prover.resolve(pull))
-            case Standing.REFUSED:
-                raise self._rights.refusal(key) or Unauthorized()
-            case Standing.LAPSED:
-                await self._prove_or_grace(pull)
-            case Standing.UNKNOWN:
-                self._metrics.decided(DecisionUse.ASKED)
-                await self._proofs.run(pull, lambda: self._prover.resolve(pull))
-
-    async def _prove_or_grace(self, pull: Pull) -> None:
+        use = DecisionUse.ASKED
         try:
-            await self._proofs.run(pull, lambda: self._prover.resolve(pull))
-        except Unavailable:
-            self._metrics.decided(DecisionUse.GRACE)
-        else:
-            self._metrics.decided(DecisionUse.ASKED)
+            use = await self._asking.require(key, pull, lambda: self._prove(pull))
+        finally:
+            self._metrics.decided(use)
 
     async def close(self) -> None:
         """End the running proofs."""
-        await self._proofs.close()
+        await self._asking.close()
 
 
 class Logins:
     """Whether a credential's login holds: asked at the primary, remembered."""
 
-    def __init__(self, logins: Decisions[Caller]) -> None:
-        self._logins = logins
-        self._asks: SingleFlight[Caller, None] = SingleFlight()
+    def __init__(self, known: KnownCallers) -> None:
+        self._known = known
+        self._asking: Asking[Caller] = Asking(known.logins)
 
     async def require(self, caller: Caller, ask: Callable[[], Awaitable[object]]) -> None:
         """Return if the primary accepts this caller's credential; *ask* asks it.
@@ -193,30 +178,24 @@ class Logins:
         """
 
         async def decide() -> None:
+            asked_at = self._known.logins.now()
             try:
                 await ask()
             except Unauthorized as exc:
-                self._logins.refuse(caller, exc)
+                self._known.end_login(caller, exc)
                 raise
-            self._logins.grant(caller)
+            self._known.logins.grant(caller, asked_at)
 
-        match self._logins.standing(caller):
-            case Standing.FRESH:
-                return
-            case Standing.AGEING:
-                self._asks.start_behind(caller, decide)
-            case Standing.REFUSED:
-                raise self._logins.refusal(caller) or Unauthorized()
-            case Standing.LAPSED:
-                with contextlib.suppress(Unavailable):
-                    await self._asks.run(caller, decide)
-            case Standing.UNKNOWN:
-                await self._asks.run(caller, decide)
+        await self._asking.require(caller, caller, decide)
+
+    def note_accepted(self, caller: Caller) -> None:
+        """Note that the primary accepted a login that was passed on to it."""
+        self._known.logins.grant(caller)
 
     def was_accepted(self, caller: Caller) -> bool:
         """Say whether a login of this caller was accepted within the grace of an outage."""
-        return self._logins.standing(caller) in (Standing.FRESH, Standing.AGEING, Standing.LAPSED)
+        return self._known.logins.has_been_granted(caller)
 
     async def close(self) -> None:
         """End what is running."""
-        await self._asks.close()
+        await self._asking.close()

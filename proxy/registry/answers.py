@@ -59,7 +59,6 @@ def error_of(
 ) -> RegistryError:
     """Give the error that a refusing answer of the primary's /v2/ stands for."""
     code, message = error_in(body)
-    wait_seconds = retry_after(headers.get("Retry-After", ""))
     match status:
         case 401:
             return Unauthorized(error="invalid_token")
@@ -69,17 +68,22 @@ def error_of(
             return _absence(code, asked)
         case 416:
             return _range_invalid(headers)
-        case 429:
-            return TooManyRequests(retry_after_seconds=wait_seconds)
         case 508:
             return LoopDetected()
-        case _ if status >= 500:
-            return Unavailable(
-                "the primary registry can't answer now", retry_after_seconds=wait_seconds
-            )
+        case _ if status == 429 or status >= 500:
+            return _unavailable(status, headers)
         case _ if status >= 400:
             return Refused(status, code or "DENIED", message or "the primary registry refused")
     return BadGateway(f"the primary registry answered with status {status}")
+
+
+def _unavailable(status: int, headers: Mapping[str, str]) -> Unavailable:
+    wait_seconds = retry_after(headers.get("Retry-After", ""))
+    error = Unavailable("the primary can't answer now", retry_after_seconds=wait_seconds)
+    if status == 429:
+        error = TooManyRequests(retry_after_seconds=wait_seconds)
+    error.is_time_named = "Retry-After" in headers
+    return error
 
 
 def _absence(code: str, asked: Pull | Listing) -> Absent:

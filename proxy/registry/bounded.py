@@ -47,6 +47,10 @@ class BoundedMap(Generic[K, V]):
         for key in [key for key in self._entries if matches(key)]:
             self.drop(key)
 
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Give all entries, the least recently used first; this doesn't count as a use."""
+        return iter(self._entries.items())
+
     def __iter__(self) -> Iterator[K]:
         return iter(self._entries)
 

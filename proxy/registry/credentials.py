@@ -30,7 +30,7 @@ class Basic:
     @property
     def header(self) -> str:
         """What an Authorization header carries."""
-        pair = f"{self.username}:{self.password}".encode()
+        pair = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
         return "Basic " + base64.b64encode(pair).decode()
 
 
@@ -71,8 +71,8 @@ def parse_authorization(header: str) -> Credential | None:
 
 def _basic(encoded: str) -> Basic:
     try:
-        pair = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as exc:
+        pair = base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+    except binascii.Error as exc:
         raise BadRequest("the Basic credentials can't be read") from exc
     username, colon, password = pair.partition(":")
     if not colon or any(ord(character) < 32 for character in pair):
@@ -84,10 +84,15 @@ def _basic(encoded: str) -> Basic:
 class _Held:
     credential: Credential
     used_at: float
+    promised_until: float = float("-inf")
 
 
 class CredentialKeeper:
-    """Who is who: callers made from credentials, and the credentials while they are in use."""
+    """Who is who: callers made from credentials, and the credentials while they are in use.
+
+    A credential is in use while requests present it or need it, and while a token of ours that
+    names its caller is valid: the client need not come back with it before that ends.
+    """
 
     def __init__(self, keep_seconds: float, clock: Callable[[], float]) -> None:
         self._keep_seconds = keep_seconds
@@ -105,7 +110,8 @@ class CredentialKeeper:
         if credential is None:
             return ANONYMOUS
         caller = Caller(self.fingerprint(credential.header).hex())
-        self._held.put(caller, _Held(credential, self._clock()))
+        if self.credential(caller) is None:
+            self._held.put(caller, _Held(credential, self._clock()))
         return caller
 
     def credential(self, caller: Caller) -> Credential | None:
@@ -113,11 +119,17 @@ class CredentialKeeper:
         held = self._held.get(caller)
         if held is None:
             return self._own.get(caller)
-        if self._clock() - held.used_at > self._keep_seconds:
+        if self._is_over(held):
             self._held.drop(caller)
             return None
         held.used_at = self._clock()
         return held.credential
+
+    def hold_for(self, caller: Caller, seconds: float) -> None:
+        """Hold a credential for so long, used or not: a token that names its caller goes out."""
+        held = self._held.get(caller)
+        if held is not None:
+            held.promised_until = max(held.promised_until, self._clock() + seconds)
 
     def hold_own(self, caller: Caller, credential: Credential) -> None:
         """Hold a credential of ours for as long as this process lives."""
@@ -126,3 +138,14 @@ class CredentialKeeper:
     def forget(self, caller: Caller) -> None:
         """Drop a credential that was refused."""
         self._held.drop(caller)
+
+    def forget_unused(self) -> None:
+        """Drop what isn't in use any more; to be called now and then. This looks at all."""
+        over = {caller for caller, held in self._held.items() if self._is_over(held)}
+        self._held.drop_where(over.__contains__)
+
+    def _is_over(self, held: _Held) -> bool:
+        return self._clock() > max(held.used_at + self._keep_seconds, held.promised_until)
+
+    def __len__(self) -> int:
+        return len(self._held)

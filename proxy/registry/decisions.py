@@ -1,19 +1,30 @@
 """Decisions of the primary, remembered: who may do what, and whose login was accepted.
 
-A decision is fresh for `ttl`; from half of that on it is asked again behind the answer, past it
-before the answer. While the primary can't be reached a grant holds for `grace` more, counted from
-the last time it was given. A refusal ends a grant at once and is remembered for two seconds.
+Rules:
+- A grant is as old as what it was proven with: the request, or the token that the request carried.
+- It is fresh for half of `ttl`; up to `ttl` it is asked for again behind the answer, at most once
+  in a few seconds; past it before the answer.
+- While the primary can't be reached it holds for `grace`, counted from the same moment. After a
+  try that didn't reach the primary, answers don't wait for the next tries.
+- A refusal ends a grant at once and is remembered for two seconds. Only what was asked after it
+  can grant again.
+- Refusals are kept apart: callers who are refused push nobody's grant out.
 """
 
+import copy
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import Denied, Unauthorized
 from proxy.registry.bounded import BoundedMap
 
 REFUSED_SECONDS = 2.0
+RETRY_SECONDS = 5.0
+UNREACHED_SECONDS = 15.0
+MAX_REFUSALS = 10_000
+NEVER = float("-inf")
 
 K = TypeVar("K", bound=Hashable)
 
@@ -22,16 +33,28 @@ class Standing(Enum):
     """What is known of one decision."""
 
     FRESH = auto()
+    """Granted."""
     AGEING = auto()
+    """Granted; to be asked again behind the answer."""
     LAPSED = auto()
+    """Granted once: to be asked again before the answer, good if the primary can't be reached."""
+    GRACE = auto()
+    """Granted once, and the primary couldn't be reached a moment ago; to be asked behind."""
     REFUSED = auto()
     UNKNOWN = auto()
 
 
+@dataclass(slots=True)
+class _Grant:
+    proven_at: float
+    tried_at: float = NEVER
+    unreached_at: float = NEVER
+
+
 @dataclass(frozen=True, slots=True)
-class _Decision:
-    refusal: RegistryError | None
-    decided_at: float
+class _Refusal:
+    error: Unauthorized | Denied
+    refused_at: float
 
 
 class Decisions(Generic[K]):
@@ -42,43 +65,90 @@ class Decisions(Generic[K]):
     ) -> None:
         self._ttl = ttl_seconds
         self._grace = grace_seconds
+        self._retry = min(RETRY_SECONDS, ttl_seconds / 4)
         self._clock = clock
-        self._decisions: BoundedMap[K, _Decision] = BoundedMap(limit)
+        self._grants: BoundedMap[K, _Grant] = BoundedMap(limit)
+        self._refusals: BoundedMap[K, _Refusal] = BoundedMap(min(limit, MAX_REFUSALS))
 
     def standing(self, key: K) -> Standing:
         """Say what is known."""
-        decision = self._decisions.get(key)
-        if decision is None:
-            return Standing.UNKNOWN
-        age = self._clock() - decision.decided_at
-        if decision.refusal is not None:
-            return Standing.REFUSED if age < REFUSED_SECONDS else Standing.UNKNOWN
+        grant = self._grants.get(key)
+        if grant is None:
+            return Standing.UNKNOWN if self.refusal(key) is None else Standing.REFUSED
+        now = self._clock()
+        age = now - grant.proven_at
         if age < self._ttl / 2:
             return Standing.FRESH
         if age < self._ttl:
             return Standing.AGEING
-        return Standing.LAPSED if age < self._grace else Standing.UNKNOWN
+        if age >= self._grace:
+            return Standing.UNKNOWN
+        is_unreached = now - grant.unreached_at < UNREACHED_SECONDS
+        return Standing.GRACE if is_unreached else Standing.LAPSED
 
     def is_granted(self, key: K) -> bool:
         """Say whether a grant holds without asking anybody."""
         return self.standing(key) in (Standing.FRESH, Standing.AGEING)
 
-    def refusal(self, key: K) -> RegistryError | None:
-        """Give the error of a refusal."""
-        decision = self._decisions.get(key)
-        return decision.refusal if decision else None
+    def has_been_granted(self, key: K) -> bool:
+        """Say whether a grant holds, be it only while the primary can't be reached."""
+        return self.standing(key) not in (Standing.UNKNOWN, Standing.REFUSED)
 
-    def grant(self, key: K) -> None:
-        """Note a yes."""
-        self._decisions.put(key, _Decision(None, self._clock()))
+    def refusal(self, key: K) -> Unauthorized | Denied | None:
+        """Give the error of a refusal: a new one each time, since an error gathers a traceback."""
+        refusal = self._refusals.get(key)
+        if refusal is None or self._clock() - refusal.refused_at >= REFUSED_SECONDS:
+            return None
+        return copy.copy(refusal.error)
 
-    def refuse(self, key: K, error: RegistryError) -> None:
+    # --- asking -----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Give the time that decisions are dated with."""
+        return self._clock()
+
+    def oldest_proof(self) -> float:
+        """Give the time since when a proof must have been made to count as fresh."""
+        return self._clock() - self._ttl / 2
+
+    def may_ask_behind(self, key: K) -> bool:
+        """Say whether a grant may be asked for again now; a yes counts as a try."""
+        grant = self._grants.get(key)
+        now = self._clock()
+        if grant is None or now - grant.tried_at < self._retry:
+            return False
+        grant.tried_at = now
+        return True
+
+    def note_reached(self, key: K, *, is_reached: bool) -> None:
+        """Note whether a try reached the primary, whatever it said."""
+        grant = self._grants.get(key)
+        if grant is not None:
+            grant.unreached_at = NEVER if is_reached else self._clock()
+
+    # --- deciding ---------------------------------------------------------------------------------
+
+    def grant(self, key: K, proven_at: float | None = None) -> None:
+        """Note a yes, proven by what was asked at *proven_at*, else now."""
+        now = self._clock()
+        proven_at = now if proven_at is None else proven_at
+        refusal = self._refusals.get(key)
+        if refusal is not None and proven_at < refusal.refused_at:
+            return
+        grant = self._grants.get(key)
+        if grant is not None and grant.proven_at >= proven_at:
+            return
+        self._refusals.drop(key)
+        self._grants.put(key, _Grant(proven_at))
+
+    def refuse(self, key: K, error: Unauthorized | Denied) -> None:
         """Note a no; whatever was granted under this key ends."""
-        self._decisions.put(key, _Decision(error, self._clock()))
+        self._grants.drop(key)
+        self._refusals.put(key, _Refusal(copy.copy(error), self._clock()))
 
     def end_where(self, matches: Callable[[K], bool]) -> None:
-        """Forget every decision whose key matches."""
-        self._decisions.drop_where(matches)
+        """End every grant whose key matches. This looks at all of them."""
+        self._grants.drop_where(matches)
 
     def __len__(self) -> int:
-        return len(self._decisions)
+        return len(self._grants)

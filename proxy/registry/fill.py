@@ -22,10 +22,11 @@ from proxy.oci.errors import (
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
-from proxy.registry.expiring import ExpiringCache
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
+from proxy.registry.growing import GrowingFile
 from proxy.registry.layout import LinkKind
+from proxy.registry.negatives import Negatives
 from proxy.registry.primary import Fetched
 from proxy.registry.puller import Content, File, Resolution
 from proxy.registry.single_flight import SingleFlight
@@ -33,10 +34,6 @@ from proxy.registry.store import Store, bytes_content, part_of, pulled_digest
 from proxy.registry.uncached import Uncached
 from proxy.telemetry import Telemetry
 from proxy.telemetry.labels import FillEnd, Origin
-
-NEGATIVE_SECONDS = 2.0
-MISMATCH_SECONDS = 30.0
-MAX_NEGATIVES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +65,9 @@ class CacheFill:
         self._metrics = telemetry.metrics
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}
-        self._tasks: dict[Digest, asyncio.Task[None]] = {}
+        self._tasks: dict[Flight, asyncio.Task[None]] = {}
         self._manifests: SingleFlight[tuple[Repository, Digest], Fetched] = SingleFlight()
-        self._negatives = ExpiringCache(MAX_NEGATIVES)
+        self._negatives = Negatives()
 
     # --- the contract -----------------------------------------------------------------------------
 
@@ -81,7 +78,7 @@ class CacheFill:
         except (Absent, StoreUnavailable):
             pass
         if isinstance(pull, ManifestPull):
-            return (await self._fill_manifest(pull, None)).resolution
+            return (await self._fill(pull, None)).resolution
         return await self._fetcher.resolve(pull)
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
@@ -94,28 +91,24 @@ class CacheFill:
             pass
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
-        await self._raise_if_negative(pull)
+        try:
+            return await self._fill(pull, part)
+        except StoreUnavailable:
+            return await self._uncached.open(pull, part)
+
+    async def _fill(self, pull: Pull, part: RangeRequest | None) -> Content:
+        await self._negatives.raise_if_known(pull)
         try:
             if isinstance(pull, ManifestPull):
                 return await self._fill_manifest(pull, part)
             return await self._fill_blob(pull, part)
-        except StoreUnavailable:
-            return await self._uncached.open(pull, part)
         except Absent as exc:
-            await self._negatives.set((pull.repository, pull.path), exc, ttl=NEGATIVE_SECONDS)
+            await self._negatives.note_absent(pull, exc)
             raise
-        except ContentMismatch as exc:
-            await self._negatives.set((pull.repository, pull.path), exc, ttl=MISMATCH_SECONDS)
-            raise
-
-    async def _raise_if_negative(self, pull: Pull) -> None:
-        known: RegistryError | None = await self._negatives.get((pull.repository, pull.path))
-        if known is not None:
-            raise known
 
     async def forget_negatives(self) -> None:
         """Drop what is remembered as absent: something was pushed."""
-        await self._negatives.clear()
+        await self._negatives.forget_absent()
 
     # --- manifests --------------------------------------------------------------------------------
 
@@ -133,7 +126,11 @@ class CacheFill:
         return part_of(bytes_content(manifest.descriptor, manifest.data, origin), part)
 
     async def _fetch_manifest(self, pull: ManifestPull) -> Fetched:
-        fetched = await self._fetcher.manifest(pull)
+        try:
+            fetched = await self._fetcher.manifest(pull)
+        except ContentMismatch as exc:
+            await self._negatives.note_mismatch(pulled_digest(pull), exc)
+            raise
         if fetched.is_storable:
             await self.keep_manifest(pull.repository, fetched)
         return fetched
@@ -180,7 +177,7 @@ class CacheFill:
         flight = Flight(pull.digest, self._fetcher, self._store, self._limits.tail_bytes)
         flight.admit(pull, is_proven=False)
         self._flights[pull.digest] = flight
-        self._tasks[pull.digest] = asyncio.create_task(self._fly(flight, pull))
+        self._tasks[flight] = asyncio.create_task(self._fly(flight, pull))
         return flight
 
     async def _fly(self, flight: Flight, pull: BlobPull) -> None:
@@ -193,8 +190,9 @@ class CacheFill:
             self._metrics.distinct_bytes.inc(size)
         except ContentMismatch as exc:
             end, error = FillEnd.MISMATCH, exc.message
+            await self._negatives.note_mismatch(flight.digest, exc)
         except StoreUnavailable as exc:
-            end, error = FillEnd.UNCACHED, exc.message
+            end, error = FillEnd.UNCACHED, f"{exc.message}: {exc.__cause__}"
         except RegistryError as exc:
             error = exc.message
         except asyncio.CancelledError:
@@ -202,7 +200,9 @@ class CacheFill:
             flight.fail(Unavailable("the fill was ended"))
             raise
         finally:
-            del self._flights[flight.digest], self._tasks[flight.digest]
+            self._forget(flight)
+            flight.close()
+            del self._tasks[flight]
             self._metrics.fill_ended(end)
             seconds = asyncio.get_running_loop().time() - started_at
             self._log.info(
@@ -217,37 +217,70 @@ class CacheFill:
     async def _follow(
         self, flight: Flight, pull: BlobPull, part: RangeRequest | None, origin: Origin
     ) -> Content:
-        growing = await asyncio.shield(flight.opened)
-        if (refusal := flight.refusal(pull.repository)) is not None:
-            raise refusal
-        span = ByteSpan(0, growing.size) if part is None else part.on(growing.size)
-        growing.hold()
-        growing.on_last_reader_left = self._limit_orphans
-        is_part = self._limits.may_serve_unverified_parts and span.stop < growing.size
+        try:
+            growing = await self._joined(flight, pull)
+        except BaseException:
+            self._limit_orphans()
+            raise
+        try:
+            span = ByteSpan(0, growing.size) if part is None else part.on(growing.size)
+            if span.stop < growing.size and not self._limits.may_serve_unverified_parts:
+                await growing.visible_beyond(growing.size - 1)  # then all of it is verified
+        except BaseException:
+            growing.release()
+            raise
+        is_part = span.stop < growing.size
         return File(Resolution(flight.descriptor, origin), span, growing, is_part)
+
+    async def _joined(self, flight: Flight, pull: BlobPull) -> GrowingFile:
+        """Give the file of a flight, held for this pull.
+
+        Raises: whatever the flight ends with; the primary's refusal of this very pull.
+        """
+        with flight.awaited():
+            growing = await asyncio.shield(flight.opened)
+            if not growing.hold():
+                raise Unavailable("the fill ended meanwhile", retry_after_seconds=1)
+        growing.on_last_reader_left = self._limit_orphans
+        try:
+            await self._require_proof(flight, pull)
+        except BaseException:
+            growing.release()
+            raise
+        return growing
+
+    async def _require_proof(self, flight: Flight, pull: BlobPull) -> None:
+        if (refusal := flight.refusal(pull)) is not None:
+            raise refusal.with_traceback(None)
+        if not flight.has_proof_for(pull.repository):
+            await self._fetcher.resolve(pull)
+            flight.admit(pull, is_proven=True)
 
     # --- the end ----------------------------------------------------------------------------------
 
     def _limit_orphans(self) -> None:
-        """Flights that nobody follows any more finish, up to a number; the youngest go first."""
-        orphans = [
-            digest
-            for digest, flight in self._flights.items()
-            if flight.growing is not None and flight.growing.readers == 0
-        ]
-        for digest in orphans[self._limits.max_orphans :]:
-            self._tasks[digest].cancel()
+        """Flights that nobody follows any more finish, up to a number; the youngest go first.
+
+        One that is cancelled is joined by nobody from here on.
+        """
+        orphans = [flight for flight in self._flights.values() if flight.is_orphan]
+        for flight in orphans[self._limits.max_orphans :]:
+            self._forget(flight)
+            self._tasks[flight].cancel()
+
+    def _forget(self, flight: Flight) -> None:
+        if self._flights.get(flight.digest) is flight:
+            del self._flights[flight.digest]
 
     @property
     def flights(self) -> int:
         """How many flights are under way."""
-        return len(self._flights)
+        return len(self._tasks)
 
     @property
     def followers(self) -> int:
         """How many clients follow a flight now."""
-        growing = [flight.growing for flight in self._flights.values()]
-        return sum(each.readers for each in growing if each is not None)
+        return sum(flight.followers for flight in self._flights.values())
 
     async def drain(self, seconds: float) -> None:
         """Let flights finish for a while, then end them; nothing half-done stays."""

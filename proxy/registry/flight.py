@@ -9,10 +9,15 @@ Rules:
 - What is written is a spool file; it enters the tree only when size and digest agree.
 - It ends once: committed, or failed with an error that every follower gets.
 
+- Followers are let in once the size is known and not 0: until the digest agrees that is all that
+  tells a complete answer from an incomplete one.
+
 States: asking (no size yet) -> growing -> verified -> committed; failed from each of them.
 """
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from proxy.net.session import LinkBroken
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
@@ -20,20 +25,23 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Absent,
     ContentMismatch,
+    Denied,
+    RangeInvalid,
     RegistryError,
     StoreUnavailable,
-    TooManyRequests,
+    Unauthorized,
     Unavailable,
 )
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
+from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Stream
-from proxy.registry.spool import SpoolFile, create_spool_file
+from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
 
 MAX_BREAKS_WITHOUT_PROGRESS = 3
@@ -59,7 +67,8 @@ class Flight:
         self._tail_bytes = tail_bytes
         self._sources: dict[BlobPull, None] = {}
         self._proven: set[Repository] = set()
-        self._refused: dict[Repository, RegistryError] = {}
+        self._refused: dict[BlobPull, RegistryError] = {}
+        self._awaiting = 0
         self.opened: asyncio.Future[GrowingFile] = asyncio.get_running_loop().create_future()
         self.opened.add_done_callback(_seen)
         self.growing: GrowingFile | None = None
@@ -81,17 +90,43 @@ class Flight:
     def admit(self, pull: BlobPull, *, is_proven: bool) -> None:
         """Let a pull take part; *is_proven* if the primary just gave the blob for it."""
         self._sources[pull] = None
+        self._refused.pop(pull, None)
         if is_proven:
             self._proven.add(pull.repository)
 
-    def refusal(self, repository: Repository) -> RegistryError | None:
-        """Give what the primary said to a repository that it doesn't give the blob for."""
-        return None if repository in self._proven else self._refused.get(repository)
+    def refusal(self, pull: BlobPull) -> RegistryError | None:
+        """Give what the primary said to a pull that it doesn't give the blob for."""
+        return self._refused.get(pull)
+
+    def has_proof_for(self, repository: Repository) -> bool:
+        """Say whether the primary gave the blob for this repository, here or by a HEAD."""
+        return repository in self._proven
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Count as a follower while the file isn't held yet."""
+        self._awaiting += 1
+        try:
+            yield
+        finally:
+            self._awaiting -= 1
+
+    @property
+    def followers(self) -> int:
+        """How many wait for this flight or read its file."""
+        return self._awaiting + (self.growing.readers if self.growing is not None else 0)
+
+    @property
+    def is_orphan(self) -> bool:
+        """Say whether nobody would miss it. One that has all its bytes is as good as done."""
+        growing = self.growing
+        is_nearly_done = growing is not None and 0 < growing.size == growing.arrived
+        return self.followers == 0 and not is_nearly_done
 
     # --- the work ---------------------------------------------------------------------------------
 
     async def run(self) -> int:
-        """Fetch, verify, commit; give the size in bytes.
+        """Fetch, verify, commit; give the size in bytes. `close` it afterwards.
 
         Raises: Absent, Unauthorized, Denied: no source gives it. Unavailable: nobody answers.
         ContentMismatch. StoreUnavailable: no room here, known before the first byte.
@@ -101,29 +136,28 @@ class Flight:
         except BaseException as exc:
             self.fail(exc)
             raise
-        size = stream.resolution.descriptor.size
+        size = stream.resolution.descriptor.size if stream.is_sized else None
         try:
-            folder = self._tree.layout.spool
-            path, descriptor = await self._tree.run(create_spool_file, folder, size)
+            path, descriptor = await open_spool_file(self._tree, size)
         except BaseException as exc:
             await stream.aclose()
             self.fail(exc)
             raise
-        growing = GrowingFile(descriptor, size, self._tail_bytes)
+        growing = GrowingFile(descriptor, size or 0, self._tail_bytes)
         self.growing = growing
-        spool = SpoolFile(
-            path, descriptor, self.digest.algorithm, self._tree, growing.advance
-        )
-        self.opened.set_result(growing)
+        spool = SpoolFile(path, descriptor, self.digest.algorithm, self._tree, growing.advance)
+        if size:
+            self.opened.set_result(growing)
         try:
-            await self._fill(stream, spool, growing)
-            await self._commit(spool, growing)
+            await self._fill(stream, spool, size)
+            await self._verify(spool, growing, size)
+            await self._commit(spool)
         except BaseException as exc:
             self.fail(exc)
             raise
         finally:
-            await asyncio.shield(self._let_go(spool, growing))
-        return size
+            await to_its_end(self._let_go(spool))
+        return growing.size
 
     def fail(self, exc: BaseException) -> None:
         """End for everybody who follows."""
@@ -133,10 +167,14 @@ class Flight:
         if self.growing is not None:
             self.growing.failed(error)
 
-    async def _let_go(self, spool: SpoolFile, growing: GrowingFile) -> None:
+    async def _let_go(self, spool: SpoolFile) -> None:
         await spool.quiet()
-        growing.release()
-        await self._tree.run(spool.path.unlink, True)  # noqa: FBT003  # missing_ok: it was renamed
+        await remove_spool_file(self._tree, spool.path)
+
+    def close(self) -> None:
+        """Let go of the file; from here on nobody can join."""
+        if self.growing is not None:
+            self.growing.release()
 
     async def _open_at(self, offset: int) -> Stream:
         """Ask the sources in turn for the bytes from *offset* on."""
@@ -145,47 +183,64 @@ class Flight:
         async def ask(pull: BlobPull) -> Stream:
             try:
                 content = await self._fetcher.open(pull, part)
-            except Absent as exc:
-                self._refused[pull.repository] = exc
+            except (Absent, Unauthorized, Denied) as exc:
+                self._refused[pull] = exc
                 raise
             self._proven.add(pull.repository)
             return content
 
-        return await self._fetcher.first(tuple(self._sources), ask)
+        asked: set[BlobPull] = set()
+        while True:
+            sources = tuple(pull for pull in self._sources if pull not in asked)
+            asked.update(sources)
+            try:
+                return await self._fetcher.first(sources, ask)
+            except (Absent, Unauthorized, Denied):
+                if asked.issuperset(self._sources):  # nobody joined meanwhile
+                    raise
 
-    async def _fill(self, stream: Stream, spool: SpoolFile, growing: GrowingFile) -> None:
+    async def _fill(self, stream: Stream, spool: SpoolFile, size: int | None) -> None:
         """Copy until all is here, going on after breaks from the byte that is here."""
         breaks = _Breaks()
         while True:
             try:
-                await _copy(stream, spool, growing.size)
+                await _copy(stream, spool, size)
                 return
             except StoreUnavailable:
                 raise
             except Unavailable as exc:
+                if spool.accepted == size:  # all came, only its end didn't
+                    return
                 await breaks.wait(spool.accepted, exc)
             finally:
                 await stream.aclose()
             self._fetcher.note_break()
-            stream = await self._resume(spool.accepted, growing.size, breaks)
+            stream = await self._resume(spool.accepted, size, breaks)
 
-    async def _resume(self, offset: int, size: int, breaks: "_Breaks") -> Stream:
+    async def _resume(self, offset: int, size: int | None, breaks: "_Breaks") -> Stream:
         while True:
             try:
                 stream = await self._open_at(offset)
             except Unavailable as exc:
                 await breaks.wait(offset, exc)
                 continue
-            if stream.resolution.descriptor.size == size:
+            except RangeInvalid as exc:
+                raise ContentMismatch("the blob is shorter than the primary announced") from exc
+            if size is None or stream.resolution.descriptor.size == size:
                 return stream
             await stream.aclose()
             raise ContentMismatch("the blob's size changed during the fill")
 
-    async def _commit(self, spool: SpoolFile, growing: GrowingFile) -> None:
-        if await spool.finish() != self.digest or spool.written != growing.size:
+    async def _verify(self, spool: SpoolFile, growing: GrowingFile, size: int | None) -> None:
+        if await spool.finish() != self.digest or size not in (None, spool.written):
             raise ContentMismatch
+        growing.size = spool.written
         growing.verified()
-        await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
+        if not self.opened.done():
+            self.opened.set_result(growing)
+
+    async def _commit(self, spool: SpoolFile) -> None:
+        await to_its_end(self._tree.commit(spool.path, spool.descriptor_number, self.digest))
         self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
         linked: set[Repository] = set()
         while missing := self._proven - linked:  # others may join meanwhile
@@ -212,14 +267,14 @@ class _Breaks:
         if self._in_a_row >= MAX_BREAKS_WITHOUT_PROGRESS:
             raise error
         pause = WAIT_AFTER_BREAK_SECONDS[self._in_a_row]
-        if isinstance(error, TooManyRequests):
+        if error.is_time_named:
             pause = max(pause, min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
         self._in_a_row += 1
         await asyncio.sleep(pause)
 
 
-async def _copy(stream: Stream, spool: SpoolFile, size: int) -> None:
-    """Write a stream's bytes behind those that are here, up to *size*.
+async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:
+    """Write a stream's bytes behind those that are here, up to *size* if it is known.
 
     Raises: LinkBroken: it ended early. ContentMismatch: there is more than announced.
     """
@@ -230,10 +285,10 @@ async def _copy(stream: Stream, spool: SpoolFile, size: int) -> None:
             continue
         new = chunk[already_here:] if already_here else chunk
         already_here = 0
-        if spool.accepted + len(new) > size:
+        if size is not None and spool.accepted + len(new) > size:
             raise ContentMismatch("the primary sent more than it announced")
         await spool.write(new)
-    if spool.accepted < size:
+    if size is not None and spool.accepted < size:
         raise LinkBroken
 
 

@@ -19,14 +19,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from proxy.oci.caller import Caller
 from proxy.oci.challenge import Scope
-from proxy.oci.errors import Unauthorized
+from proxy.oci.errors import BadRequest, Unauthorized
 from proxy.registry import durable
 
 LEEWAY_SECONDS = 60
-MAX_TOKEN_CHARACTERS = 8192
+MAX_TOKEN_CHARACTERS = 8000  # a header line of more than 8190 is refused by aiohttp
 TYPE = "proxima-pull+jwt"
 _ALGORITHM = "EdDSA"
 _HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
+_CLAIMS = frozenset({"iss", "aud", "sub", "iat", "exp", "access"})
+_NAMELESS = "proxima"  # the audience where the primary's challenge names no service
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,10 @@ class Issuer:
         self.key_id = _key_id(key)
 
     def issue(self, caller: Caller, audience: str, scopes: Iterable[Scope]) -> IssuedToken:
-        """Give a token for a caller whose login was accepted."""
+        """Give a token for a caller whose login was accepted.
+
+        Raises: BadRequest: a token for all these scopes would be too long to be presented.
+        """
         now = int(self._wall())
         access = [
             {"type": scope.kind, "name": scope.name, "actions": sorted(scope.actions)}
@@ -71,7 +76,7 @@ class Issuer:
         ]
         claims = {
             "iss": self.key_id,
-            "aud": audience,
+            "aud": audience or _NAMELESS,
             "sub": caller.key,
             "iat": now,
             "exp": now + self._lifetime,
@@ -79,13 +84,15 @@ class Issuer:
         }
         headers = {"typ": TYPE, "kid": self.key_id}
         text = jwt.encode(claims, self._key, algorithm=_ALGORITHM, headers=headers)
+        if len(text) > MAX_TOKEN_CHARACTERS:
+            raise BadRequest("a token for so many scopes would be too long")
         return IssuedToken(text, now, self._lifetime)
 
     def is_ours(self, token: str) -> bool:
         """Say whether a token claims to be one of a replica's; nothing of it is believed yet."""
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, RecursionError):
             return False
         return header.get("typ") == TYPE
 
@@ -97,7 +104,7 @@ class Issuer:
         """
         try:
             return self._read(token, audience)
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError) as exc:
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, RecursionError) as exc:
             raise Unauthorized("the token is not valid here", error="invalid_token") from exc
 
     def _read(self, token: str, audience: str) -> Claims:
@@ -110,10 +117,12 @@ class Issuer:
             token,
             self._public,
             algorithms=[_ALGORITHM],
-            audience=audience,
+            audience=audience or _NAMELESS,
             issuer=self.key_id,
             options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
         )
+        if set(claims) != _CLAIMS or not isinstance(claims["aud"], str):
+            raise ValueError("the token's claims are not those that we write")
         issued_at, expires_at = _integer(claims["iat"]), _integer(claims["exp"])
         now = self._wall()
         if not issued_at - LEEWAY_SECONDS <= now <= expires_at + LEEWAY_SECONDS:

@@ -15,9 +15,10 @@ from urllib.parse import quote, urljoin, urlsplit
 from proxy.oci.errors import BadGateway, Unavailable
 from proxy.oci.reference import Repository
 from proxy.oci.request import Action, Catalog, Listing, Referrers, TagList
+from proxy.registry.callers import RightKey
 from proxy.registry.clock import Clock
-from proxy.registry.decisions import Decisions, Standing
-from proxy.registry.primary import Primary, RightKey
+from proxy.registry.decisions import Decisions
+from proxy.registry.primary import Primary
 from proxy.registry.sidecar import AnswerRow, Sidecar
 from proxy.registry.tags import TagRules
 
@@ -100,16 +101,20 @@ class Listings:
             answer = await self._ask(listing)
         except Unavailable:
             return await self._last_tags(listing)
-        if listing.n is None and not listing.last and "Link" not in answer.headers:
+        is_whole = listing.n is None and not listing.last and not listing.others
+        if is_whole and "Link" not in answer.headers:
             self._keep(TAGS, listing.repository, "", answer)
         return answer
 
     async def _last_tags(self, listing: TagList) -> ListingAnswer:
         """Give the last complete list, cut to the page that was asked for.
 
-        Raises: Unavailable: this caller has no right that holds in an outage, or nothing is kept.
+        Raises: Unavailable: this caller has no right that holds in an outage, nothing is kept, or
+        the page is named in the primary's own words.
         """
         self._require_grace(listing)
+        if listing.others:
+            raise Unavailable
         row = await self._kept(TAGS, listing.repository, "")
         if row is None:
             raise Unavailable
@@ -140,8 +145,7 @@ class Listings:
         return self._rights.is_granted((listing.caller, listing.repository, Action.PULL))
 
     def _require_grace(self, listing: TagList | Referrers) -> None:
-        standing = self._rights.standing((listing.caller, listing.repository, Action.PULL))
-        if standing in (Standing.UNKNOWN, Standing.REFUSED):
+        if not self._rights.has_been_granted((listing.caller, listing.repository, Action.PULL)):
             raise Unavailable
 
     async def _kept(self, kind: str, repository: Repository, key: str) -> AnswerRow | None:

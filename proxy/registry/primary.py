@@ -1,9 +1,6 @@
-"""The primary as a `Puller`: what it says, asked with a caller's own credential.
+"""The primary as a `Puller`: what it says, asked on behalf of a caller."""
 
-Every 2xx and 3xx of its /v2/ is a right granted to that caller for that repository, every 401 or
-403 to a fresh credential a right ended: the decisions are noted here, where they are made.
-"""
-
+import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -11,8 +8,6 @@ from urllib.parse import urljoin, urlsplit
 from proxy.net.link import PrivateLink
 from proxy.net.origins import TrustedOrigins
 from proxy.net.session import Answer, Outgoing, Session
-from proxy.oci.caller import ANONYMOUS, Caller
-from proxy.oci.challenge import Scheme, repository_scope
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
@@ -22,6 +17,7 @@ from proxy.oci.errors import (
     DigestInvalid,
     ManifestInvalid,
     SizeInvalid,
+    TooManyRequests,
     Unauthorized,
     Unavailable,
 )
@@ -32,31 +28,20 @@ from proxy.oci.manifest import (
     Manifest,
     check_manifest,
     is_manifest_type,
+    media_type_of,
 )
-from proxy.oci.reference import Repository
-from proxy.oci.request import Action, BlobPull, Catalog, Listing, ManifestPull, Pull
+from proxy.oci.request import BlobPull, Listing, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest, parse_content_range
-from proxy.registry.answers import MAX_ERROR_BYTES, error_of
-from proxy.registry.credentials import Basic, CredentialKeeper
-from proxy.registry.decisions import Decisions
+from proxy.registry.answers import retry_after
+from proxy.registry.on_behalf import OnBehalf, accept_of
 from proxy.registry.puller import Content, Resolution, Stream
-from proxy.registry.realm import Realm, challenge_of
 from proxy.registry.store import bytes_content, part_of
 from proxy.telemetry.labels import Origin
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-RightKey = tuple[Caller, Repository, Action]
-
-
-@dataclass(frozen=True, slots=True)
-class KnownCallers:
-    """What is remembered of callers: credentials, rights, accepted logins."""
-
-    keeper: CredentialKeeper
-    rights: Decisions[RightKey]
-    logins: Decisions[Caller]
+_URI = re.compile(r"[!-\[\]-~]+")
+"""Plain text without spaces, and without what some readers take for a slash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +54,6 @@ class Fetched:
     is_storable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request needs besides its path."""
-
-    caller: Caller
-    repository: Repository | None
-    asked: Pull | Listing
-
-
 class Primary:
     """Reads from the primary. *count_bytes* hears of every body byte that was read."""
 
@@ -86,17 +62,13 @@ class Primary:
         link: PrivateLink,
         session: Session,
         storage: TrustedOrigins,
-        realm: Realm,
-        known: KnownCallers,
+        behalf: OnBehalf,
         count_bytes: Callable[[int], None],
     ) -> None:
         self.link = link
         self._session = session
         self._storage = storage
-        self._realm = realm
-        self._keeper = known.keeper
-        self._rights = known.rights
-        self._logins = known.logins
+        self._behalf = behalf
         self._count_bytes = count_bytes
 
     # --- the contract ---------------------------------------------------------------------------
@@ -106,7 +78,7 @@ class Primary:
 
         A registry that leaves out what a descriptor needs is asked with a GET.
         """
-        answer = await self._ask("HEAD", pull, {"Accept": _accept(pull)})
+        answer = await self._ask("HEAD", pull, {"Accept": accept_of(pull)})
         await answer.drop()
         descriptor = _descriptor_in(answer, pull)
         if descriptor is None:
@@ -176,18 +148,18 @@ class Primary:
             span, size = found
         if size is None:
             size = await self._size_elsewhere(pull, answer)
-            span = ByteSpan(0, size)
-        descriptor = Descriptor(OCTET_STREAM, pull.digest, size)
-        resolution = Resolution(descriptor, Origin.PRIMARY)
-        return Stream(resolution, span, self._counted(answer), answer.close)
+            span = ByteSpan(0, size or 0)
+        resolution = Resolution(Descriptor(OCTET_STREAM, pull.digest, size or 0), Origin.PRIMARY)
+        return Stream(resolution, span, self._counted(answer), answer.close, size is not None)
 
-    async def _size_elsewhere(self, pull: BlobPull, answer: Answer) -> int:
-        """Ask for the size with a HEAD, where a GET is chunked."""
-        head = await self._ask("HEAD", pull, {})
-        await head.drop()
-        if head.content_length is None:
+    async def _size_elsewhere(self, pull: BlobPull, answer: Answer) -> int | None:
+        """Ask for the size with a HEAD where a GET is chunked; None if that doesn't tell either."""
+        try:
+            head = await self._ask("HEAD", pull, {})
+        except BaseException:
             answer.close()
-            raise BadGateway("the primary doesn't say how long the blob is")
+            raise
+        await head.drop()
         return head.content_length
 
     async def _counted(self, answer: Answer) -> AsyncGenerator[bytes]:
@@ -207,100 +179,38 @@ class Primary:
     async def ping(self, authorization: str) -> None:
         """Ask whether the primary accepts an Authorization header at all.
 
-        Raises: Unauthorized: it doesn't. Unavailable.
+        Raises: Unauthorized, Denied: it doesn't. Unavailable: it can't be asked, or what answers
+        is no registry.
         """
         answer = await self.link.request("GET", "/v2/", {"Authorization": authorization})
         await answer.drop()
-        if answer.status in (401, 403):
-            raise Unauthorized(error="invalid_token")
-        if answer.status == 429 or answer.status >= 500:
-            raise Unavailable
+        match answer.status:
+            case 401:
+                raise Unauthorized(error="invalid_token")
+            case 403:
+                raise Denied
+            case 429:
+                wait_seconds = retry_after(answer.header("Retry-After"))
+                raise TooManyRequests(retry_after_seconds=wait_seconds)
+            case status if status >= 400:
+                raise Unavailable("the primary's /v2/ is not answered as a registry does")
+            case _:
+                return
 
     # --- asking -----------------------------------------------------------------------------------
 
     async def _ask(self, method: str, asked: Pull | Listing, headers: dict[str, str]) -> Answer:
-        """Send a read with the caller's credential, follow redirects, note what was decided.
+        """Send a read on its caller's behalf and follow redirects.
 
-        Raises: whatever a status of 400 or more stands for.
+        Raises: as `OnBehalf.ask`.
         """
-        repository = None if isinstance(asked, Catalog) else asked.repository
-        answer = await self._authorized(method, _Asked(asked.caller, repository, asked), headers)
+        answer = await self._behalf.ask(method, asked, headers)
         if answer.status in REDIRECTS:
             answer = await self._follow(method, asked.path, answer, headers)
         if answer.header("Content-Encoding") not in ("", "identity"):
             answer.close()
             raise BadGateway("the primary's answer is encoded though identity was asked for")
         return answer
-
-    async def _authorized(self, method: str, asked: _Asked, headers: dict[str, str]) -> Answer:
-        target = asked.asked.path
-        authorization = await self._authorization(asked, is_fresh=False)
-        answer = await self.link.request(method, target, {**headers, **authorization})
-        if answer.status == 401 and self._may_renew(asked.caller):
-            await answer.drop()
-            if (challenge := challenge_of(answer)) is not None:
-                self._realm.learn(challenge)
-            authorization = await self._authorization(asked, is_fresh=True)
-            answer = await self.link.request(method, target, {**headers, **authorization})
-        if answer.status < 400:
-            self._note_grant(asked)
-            return answer
-        body = b"" if method == "HEAD" else await answer.read(MAX_ERROR_BYTES)
-        await answer.drop()
-        error = error_of(answer.status, answer.headers, body, asked.asked)
-        if isinstance(error, (Unauthorized, Denied)):
-            self._note_refusal(asked, error)
-        if isinstance(error, Unauthorized) and self._may_renew(asked.caller):
-            error.error = "insufficient_scope"  # the login is good: a fresh token was refused
-        raise error
-
-    def _may_renew(self, caller: Caller) -> bool:
-        """Say whether another token could be had: what clients present themselves is final."""
-        challenge = self._realm.known_challenge()
-        is_token_world = challenge is None or challenge.scheme is not Scheme.BASIC
-        credential = self._keeper.credential(caller)
-        return is_token_world and (caller == ANONYMOUS or isinstance(credential, Basic))
-
-    async def _authorization(self, asked: _Asked, *, is_fresh: bool) -> dict[str, str]:
-        """Give the Authorization header for a caller, if it has one.
-
-        Raises: Unauthorized: the token names a caller whose credential isn't held any more.
-        """
-        credential = self._keeper.credential(asked.caller)
-        if credential is None and asked.caller != ANONYMOUS:
-            raise Unauthorized("log in again", error="invalid_token")
-        challenge = await self._realm.challenge()
-        is_token_needed = challenge.scheme is Scheme.BEARER and asked.repository is not None
-        if is_token_needed and (credential is None or isinstance(credential, Basic)):
-            token = await self._pull_token(asked, credential, is_fresh=is_fresh)
-            return {"Authorization": f"Bearer {token}"}
-        return {"Authorization": credential.header} if credential else {}
-
-    async def _pull_token(self, asked: _Asked, credential: Basic | None, *, is_fresh: bool) -> str:
-        scope = repository_scope(asked.repository or "", Action.PULL)
-        get = self._realm.fresh_pull_token if is_fresh else self._realm.pull_token
-        try:
-            token = await get(asked.caller, credential, scope)
-        except Unauthorized as exc:
-            self._end_login(asked.caller, exc)
-            raise
-        self._logins.grant(asked.caller)
-        return token
-
-    def _end_login(self, caller: Caller, error: Unauthorized) -> None:
-        """A credential isn't accepted any more: all that it was granted ends."""
-        if self._logins.refusal(caller) is None:
-            self._rights.end_where(lambda key: key[0] == caller)
-        self._logins.refuse(caller, error)
-        self._keeper.forget(caller)
-
-    def _note_grant(self, asked: _Asked) -> None:
-        if asked.repository is not None:
-            self._rights.grant((asked.caller, asked.repository, Action.PULL))
-
-    def _note_refusal(self, asked: _Asked, error: Unauthorized | Denied) -> None:
-        if asked.repository is not None:
-            self._rights.refuse((asked.caller, asked.repository, Action.PULL), error)
 
     async def _follow(
         self, method: str, path: str, answer: Answer, headers: dict[str, str]
@@ -309,7 +219,7 @@ class Primary:
         url = f"{self.link.origin}{path}"
         for _ in range(MAX_REDIRECTS):
             await answer.drop()
-            url = urljoin(url, answer.header("Location"))
+            url = _absolute(url, answer.header("Location"))
             parts = urlsplit(url)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             if url.startswith(f"{self.link.origin}/"):
@@ -319,14 +229,26 @@ class Primary:
                 answer = await self._session.send(origin, Outgoing(method, target, headers))
             if answer.status not in REDIRECTS:
                 break
+        if answer.status in REDIRECTS:
+            answer.close()
+            raise BadGateway("the primary redirects too often")
         if answer.status not in (200, 206, 304):
             answer.close()
             raise Unavailable("the primary's storage didn't give the content")
         return answer
 
 
-def _accept(pull: Pull) -> str:
-    return ACCEPT_ALL if isinstance(pull, ManifestPull) else "*/*"
+def _absolute(url: str, location: str) -> str:
+    """Give where a redirect from *url* leads.
+
+    Raises: BadGateway: nowhere, or it couldn't stand in a request line.
+    """
+    if _URI.fullmatch(location) is None:
+        raise BadGateway("the primary redirects to what is no URL")
+    try:
+        return urljoin(url, location)
+    except ValueError as exc:
+        raise BadGateway("the primary redirects to what is no URL") from exc
 
 
 def _range_header(part: RangeRequest) -> str:
@@ -369,7 +291,8 @@ def _checked(pull: ManifestPull, data: bytes, answer: Answer) -> Fetched:
         return Fetched(Manifest(Descriptor(media_type, named, len(data)), data), is_storable=False)
     digest = named or Digest.of(data)
     try:
-        return Fetched(check_manifest(data, digest, media_type), is_storable=True)
+        checked = check_manifest(data, digest, media_type or media_type_of(data))
+        return Fetched(checked, is_storable=True)
     except DigestInvalid as exc:
         raise ContentMismatch("the manifest did not match its digest") from exc
     except ManifestInvalid as exc:

@@ -85,12 +85,16 @@ class File:
 
 @dataclass(slots=True)
 class Stream:
-    """Content on its way from the primary that is kept nowhere."""
+    """Content on its way from the primary that is kept nowhere.
+
+    Without `is_sized` the primary doesn't say how long it is: the descriptor's size is 0 then.
+    """
 
     resolution: Resolution
     span: ByteSpan
     chunks: AsyncGenerator[bytes]
     on_close: Callable[[], None]
+    is_sized: bool = True
     _is_closed: bool = field(default=False, init=False)
 
     async def aclose(self) -> None:

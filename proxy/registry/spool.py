@@ -5,6 +5,8 @@ while the thread is busy: a fast link gives large batches, a slow one gives each
 """
 
 import asyncio
+import contextlib
+import functools
 import os
 import secrets
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
+from proxy.registry.ending import to_its_end
 from proxy.registry.tree import Tree
 
 MAX_PENDING_BYTES = 1 << 20
@@ -137,7 +140,9 @@ class SpoolFile:
 
     def _sync_sometimes(self) -> None:
         """Write back as the file grows, so that the last sync is short."""
-        if self._side_job is not None or self._written - self._synced < SYNC_EVERY_BYTES:
+        if self._failure is not None or self._side_job is not None:
+            return
+        if self._written - self._synced < SYNC_EVERY_BYTES:
             return
         self._synced = self._written
         self._start_side_job(os.fdatasync, self.descriptor_number)
@@ -168,6 +173,32 @@ class SpoolFile:
         self._drop_pending()
         while jobs := [job for job in (self._job, self._side_job) if job is not None]:
             await asyncio.wait(jobs)
+
+
+async def open_spool_file(tree: Tree, size: int | None) -> tuple[Path, int]:
+    """Make a new file in the spool, as `create_spool_file` does, in a thread.
+
+    Raises: StoreUnavailable. A caller that is cancelled meanwhile leaves no file behind.
+    """
+    made: list[tuple[Path, int]] = []
+
+    def make() -> None:
+        made.append(create_spool_file(tree.layout.spool, size))
+
+    try:
+        await to_its_end(tree.run(make))
+    except asyncio.CancelledError:
+        for path, descriptor in made:
+            os.close(descriptor)
+            await to_its_end(remove_spool_file(tree, path))
+        raise
+    return made[0]
+
+
+async def remove_spool_file(tree: Tree, path: Path) -> None:
+    """Remove a file from the spool, unless it has been renamed; what can't be is a leftover."""
+    with contextlib.suppress(StoreUnavailable):
+        await tree.run(functools.partial(path.unlink, missing_ok=True))
 
 
 def create_spool_file(folder: Path, size: int | None) -> tuple[Path, int]:

@@ -11,6 +11,7 @@ from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.bounded import BoundedMap
+from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
@@ -181,7 +182,9 @@ class Store:
             os.close(descriptor_number)
             raise
         growing = self.integrity.reader(digest, descriptor_number, stamp)
-        is_part = self._may_serve_unverified_parts and span.stop < stamp.size
+        is_part = span.stop < stamp.size
+        if is_part and not self._may_serve_unverified_parts:
+            await _wait_for_digest(growing)
         return File(Resolution(descriptor, Origin.STORE), span, growing, is_part)
 
     async def _open_file(self, digest: Digest) -> int:
@@ -215,6 +218,15 @@ class Store:
         self.integrity.note_good(digest, stamp)
         os.close(descriptor_number)
         return data
+
+
+async def _wait_for_digest(growing: GrowingFile) -> None:
+    """Wait until all of a file may be sent; let go of it if that never comes."""
+    try:
+        await growing.visible_beyond(growing.size - 1)
+    except BaseException:
+        growing.release()
+        raise
 
 
 def _open_to_read(path: str) -> int:

@@ -46,6 +46,7 @@ class Tree:
         self._log = telemetry.log
         self._metrics = telemetry.metrics
         self._known_links: BoundedMap[LinkKey, LinkKey] = BoundedMap(MAX_KNOWN_LINKS)
+        self._link_drops = 0
         self._lock_descriptor: int | None = None
 
     async def open(self) -> None:
@@ -53,7 +54,11 @@ class Tree:
 
         Raises: StoreInUse. StoreUnavailable: nothing can be written here.
         """
-        await self.run(self._open)
+        try:
+            await self.run(self._open)
+        except BaseException:
+            await self.close()
+            raise
 
     def _open(self) -> None:
         layout = self.layout
@@ -104,6 +109,7 @@ class Tree:
         """Say whether *repository* contains *digest*."""
         if self.is_link_known(repository, kind, digest):
             return True
+        drops = self._link_drops
         path = self.layout.link(repository, kind, digest)
         content = await self.run(durable.read_small, path, MAX_LINK_BYTES)
         if content is None:
@@ -111,23 +117,34 @@ class Tree:
         if content.strip() != str(digest).encode():
             self._log.warning("store.bad_link", repository=repository, digest=str(digest))
             return False
-        self._remember_link((repository, kind, digest))
+        self._remember_link((repository, kind, digest), drops)
         return True
 
     async def put_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """Record that *repository* contains *digest*: call it only when the primary said so."""
         if await self.has_link(repository, kind, digest):
             return
+        drops = self._link_drops
         await self._write(self.layout.link(repository, kind, digest), digest)
-        self._remember_link((repository, kind, digest))
+        self._remember_link((repository, kind, digest), drops)
 
-    def _remember_link(self, key: LinkKey) -> None:
-        self._known_links.put(key, key)
+    def _remember_link(self, key: LinkKey, drops: int) -> None:
+        """Remember a link that was seen when so many were dropped; it may be gone by now."""
+        if drops == self._link_drops:
+            self._known_links.put(key, key)
+
+    def _forget_link(self, key: LinkKey) -> None:
+        self._known_links.drop(key)
+        self._link_drops += 1
 
     async def drop_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """End the record: from now on this repository doesn't contain *digest*."""
-        self._known_links.drop((repository, kind, digest))
-        await self.run(durable.remove_file, self.layout.link(repository, kind, digest))
+        key = (repository, kind, digest)
+        self._forget_link(key)
+        try:
+            await self.run(durable.remove_file, self.layout.link(repository, kind, digest))
+        finally:
+            self._forget_link(key)  # it may have been looked at until now
 
     async def _write(self, path: Path, digest: Digest) -> None:
         await self.run(durable.write_file, path, str(digest).encode(), self.layout.spool)
@@ -149,18 +166,20 @@ class Tree:
 
     async def quarantine(self, digest: Digest, why: str) -> None:
         """Move damaged bytes out of the tree; links stay, so that a pull fetches them again."""
-        self._metrics.quarantined.inc()
-        self._log.error("store.quarantined", digest=str(digest), reason=why)
-        await self.run(self._quarantine, digest)
+        if await self.run(self._quarantine, digest):
+            self._metrics.quarantined.inc()
+            self._log.error("store.quarantined", digest=str(digest), reason=why)
 
-    def _quarantine(self, digest: Digest) -> None:
+    def _quarantine(self, digest: Digest) -> bool:
         aside = self.layout.quarantine / f"{digest.algorithm}-{digest.hex}-{time.time_ns()}"
         path = self.layout.data(digest)
         try:
             path.rename(aside)
         except FileNotFoundError:
-            return
+            return False
+        durable.sync_folder(aside.parent)
         durable.sync_folder(path.parent)
+        return True
 
     # --- tags ---------------------------------------------------------------------------------
 

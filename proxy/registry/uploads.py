@@ -10,7 +10,6 @@ Rules:
 """
 
 import asyncio
-import contextlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository
 from proxy.registry.clock import Clock
+from proxy.registry.ending import to_its_end
 from proxy.registry.integrity import Stamp
 from proxy.registry.layout import LinkKind
-from proxy.registry.spool import SpoolFile, create_spool_file
+from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
 from proxy.telemetry.metrics import Metrics
 
@@ -37,6 +37,7 @@ class Copy:
     spool: SpoolFile
     path: Path
     used_at: float
+    held_bytes: int = 0
     is_dropped: bool = field(default=False)
 
 
@@ -57,23 +58,31 @@ class UploadCopies:
         self._metrics = metrics
         self._copies: dict[str, Copy] = {}
         self._held_bytes = 0
+        self._open_copies = 0
+        self._drops: set[asyncio.Task[None]] = set()
 
     async def begin(self, algorithm: Algorithm = Algorithm.SHA256) -> Copy | None:
         """Start a copy; None if there is no room for one."""
-        await self._drop_idle()
-        if self._budget <= 0 or len(self._copies) >= MAX_COPIES or self._held_bytes >= self._budget:
+        self._drop_idle()
+        if self._open_copies >= MAX_COPIES or self._held_bytes >= self._budget:
             return None
+        self._open_copies += 1
         try:
-            path, descriptor = await self._tree.run(
-                create_spool_file, self._tree.layout.spool, None
-            )
-        except StoreUnavailable:
-            return None
+            path, descriptor = await open_spool_file(self._tree, None)
+        except BaseException as exc:
+            self._open_copies -= 1
+            if isinstance(exc, StoreUnavailable):
+                return None
+            raise
         spool = SpoolFile(path, descriptor, algorithm, self._tree, lambda _: None)
         return Copy(spool, path, self._clock.now())
 
     def remember(self, session: str, copy: Copy) -> None:
         """Keep a copy for the next request of its session."""
+        if copy.is_dropped:
+            return
+        if (other := self._copies.pop(session, None)) is not None:
+            self._drop_behind(other)
         copy.used_at = self._clock.now()
         self._copies[session] = copy
 
@@ -82,18 +91,22 @@ class UploadCopies:
         return self._copies.pop(session, None)
 
     async def add(self, copy: Copy, chunk: bytes) -> None:
-        """Add bytes that are on their way to the primary; drop the copy if that takes long."""
+        """Add bytes that are on their way to the primary; drop the copy if that takes long.
+
+        Nothing here waits for a disk that hangs: the push goes on.
+        """
         if copy.is_dropped:
             return
         if self._held_bytes + len(chunk) > self._budget:
-            await self.drop(copy)
+            self._drop_behind(copy)
             return
+        copy.held_bytes += len(chunk)
         self._held_bytes += len(chunk)
         try:
             async with asyncio.timeout(SLOWEST_WRITE_SECONDS):
                 await copy.spool.write(chunk)
         except (TimeoutError, StoreUnavailable):
-            await self.drop(copy)
+            self._drop_behind(copy)
 
     async def cut_back(self, copy: Copy, size: int) -> None:
         """Make a copy hold what the primary says it has; drop it where that is more."""
@@ -102,11 +115,13 @@ class UploadCopies:
         if copy.spool.accepted < size:
             await self.drop(copy)
             return
-        self._held_bytes -= copy.spool.accepted - size
         try:
             await copy.spool.cut_back(size)
         except StoreUnavailable:
             await self.drop(copy)
+        else:
+            self._held_bytes -= copy.held_bytes - size
+            copy.held_bytes = size
 
     async def keep(self, copy: Copy, repository: Repository, digest: Digest) -> bool:
         """Let a copy enter the tree: the primary accepted the upload as *digest*.
@@ -118,7 +133,7 @@ class UploadCopies:
         try:
             if await copy.spool.finish() != digest:
                 return False
-            await self._tree.commit(copy.path, copy.spool.descriptor_number, digest)
+            await to_its_end(self._tree.commit(copy.path, copy.spool.descriptor_number, digest))
             self._integrity.note_good(digest, Stamp.of(copy.spool.descriptor_number))
             await self._tree.put_link(repository, LinkKind.LAYER, digest)
         except StoreUnavailable:
@@ -131,24 +146,39 @@ class UploadCopies:
 
     async def drop(self, copy: Copy) -> None:
         """Let go of a copy; its file is removed unless it has entered the tree."""
+        if self._is_let_go(copy):
+            await to_its_end(self._remove(copy))
+
+    def _drop_behind(self, copy: Copy) -> None:
+        if self._is_let_go(copy):
+            task = asyncio.create_task(self._remove(copy))
+            self._drops.add(task)
+            task.add_done_callback(self._drops.discard)
+
+    def _is_let_go(self, copy: Copy) -> bool:
+        """Give a copy's budget back; False if that was done before."""
         if copy.is_dropped:
-            return
+            return False
         copy.is_dropped = True
-        self._held_bytes -= copy.spool.accepted
+        self._held_bytes -= copy.held_bytes
+        self._open_copies -= 1
+        return True
+
+    async def _remove(self, copy: Copy) -> None:
         await copy.spool.quiet()
         os.close(copy.spool.descriptor_number)
-        with contextlib.suppress(StoreUnavailable):
-            await self._tree.run(copy.path.unlink, True)  # noqa: FBT003  # missing_ok
+        await remove_spool_file(self._tree, copy.path)
 
-    async def _drop_idle(self) -> None:
+    def _drop_idle(self) -> None:
         now = self._clock.now()
         idle = [key for key, copy in self._copies.items() if now - copy.used_at > IDLE_SECONDS]
         for session in idle:
-            await self.drop(self._copies.pop(session))
+            self._drop_behind(self._copies.pop(session))
 
     async def close(self) -> None:
-        """Drop all copies."""
-        copies = tuple(self._copies.values())
+        """Drop all copies and wait until they are gone."""
+        for copy in self._copies.values():
+            self._drop_behind(copy)
         self._copies.clear()
-        for copy in copies:
-            await self.drop(copy)
+        if self._drops:
+            await asyncio.wait(tuple(self._drops))

@@ -32,6 +32,12 @@ async def answer_and_drain(request: web.BaseRequest, response: web.StreamRespons
     transport = request.transport
     if transport is not None and transport.can_write_eof():
         transport.write_eof()
+    await _drain(request)
+    if transport is not None and not transport.can_write_eof():
+        transport.abort()  # the orderly end of TLS would read on for as long as the client sends
+
+
+async def _drain(request: web.BaseRequest) -> None:
     left = DRAIN_BYTES
     try:
         async with asyncio.timeout(DRAIN_SECONDS):

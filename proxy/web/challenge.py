@@ -40,6 +40,8 @@ class Challenges:
             return ""
         if challenge.scheme is Scheme.BASIC:
             return basic_header(challenge.realm)
+        if exchange.subject.kind is Kind.TOKEN:
+            return basic_header(challenge.service)
         realm = f"{exchange.scheme}://{exchange.host}{self._token_path()}"
         return bearer_header(realm, challenge.service, _scopes(exchange), error.error)
 

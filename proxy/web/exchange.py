@@ -9,7 +9,6 @@ from aiohttp import web
 from proxy.oci.request import Action
 from proxy.telemetry.labels import Kind, Origin, Outcome
 
-
 _PROCESS = secrets.token_hex(4)
 _NUMBERS = itertools.count(1)
 

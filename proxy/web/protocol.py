@@ -22,16 +22,17 @@ Refusal = Callable[[web.BaseRequest], web.StreamResponse]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionTimes:
-    """How long a header may take and how long a connection may idle, in seconds."""
+    """Seconds: for a header, without a request, without a byte taken of what waits to be sent."""
 
     header_timeout: float = 10.0
     idle_timeout: float = 75.0
+    write_timeout: float = 60.0
 
 
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_header_timer", "_refuse", "_times")
+    __slots__ = ("_header_timer", "_is_over", "_refuse", "_times", "_wire", "_write_timer")
 
     def __init__(self, manager: "Server", refuse: Refusal, times: ConnectionTimes) -> None:
         super().__init__(
@@ -45,16 +46,73 @@ class _Protocol(web.RequestHandler):
         self._times = times
         self._refuse = refuse
         self._header_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+        self._is_over = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(transport, asyncio.WriteTransport):
+        if isinstance(transport, asyncio.Transport):
             transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+            self._wire = transport
         self._start_header_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._stop_header_timer()
+        self._stop_write_timer()
+        self._wire = None
         super().connection_lost(exc)
+
+    async def start(self) -> None:
+        """Serve the connection; what is left to be sent after that is watched."""
+        try:
+            await super().start()
+        finally:
+            self._is_over = True
+            self._watch_writing()
+
+    @property
+    def is_busy(self) -> bool:
+        """Say whether a request is under way, or an answer isn't out."""
+        return self._request_in_progress or bool(self._messages) or self._unsent_bytes > 0
+
+    # --- slow and stalled readers -----------------------------------------------------------------
+
+    @property
+    def _unsent_bytes(self) -> int:
+        return self._wire.get_write_buffer_size() if self._wire is not None else 0
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writing()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_write_timer()
+        if self._is_over:
+            self._watch_writing()
+
+    def _watch_writing(self) -> None:
+        if self._unsent_bytes and self._write_timer is None:
+            loop = asyncio.get_running_loop()
+            self._write_timer = loop.call_later(
+                self._times.write_timeout, self._writing_late, self._unsent_bytes
+            )
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def _writing_late(self, unsent_bytes: int) -> None:
+        """Cut a client that took nothing of what waits for it; one that is slow may go on."""
+        self._write_timer = None
+        if self._wire is not None and self._unsent_bytes >= unsent_bytes:
+            self._wire.abort()
+        else:
+            self._watch_writing()
+
+    # --- slow and malformed requests --------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         is_between_requests = not self._request_in_progress and not self._messages
@@ -121,6 +179,11 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, self._refuse, self._times)
+
+    @property
+    def busy(self) -> int:
+        """How many connections have a request under way, or an answer that isn't out."""
+        return sum(isinstance(each, _Protocol) and each.is_busy for each in self._connections)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)

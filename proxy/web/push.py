@@ -29,8 +29,8 @@ from proxy.oci.request import (
 )
 from proxy.registry.access import Presented
 from proxy.registry.answers import MAX_ERROR_BYTES, error_in
+from proxy.registry.callers import RightKey
 from proxy.registry.decisions import Decisions
-from proxy.registry.primary import RightKey
 from proxy.registry.uploads import Copy, UploadCopies
 from proxy.registry.writes import Writes
 from proxy.telemetry.labels import Origin
@@ -191,12 +191,10 @@ class Pushes:
         exchange.outcome = outcome_of_status(answer.status)
         headers = {**BASE_HEADERS, "X-Request-Id": exchange.request_id}
         headers.update(
-            {name: answer.header(name) for name in PASSING_HEADERS if name in answer.headers}
+            {name: answer.header(name) for name in PASSING_HEADERS if answer.header(name)}
         )
-        if "Location" in answer.headers:
-            headers["Location"] = self._locations.ours(
-                passage.write.path, answer.header("Location")
-            )
+        if location := answer.header("Location"):
+            headers["Location"] = self._locations.ours(passage.write.path, location)
         if answer.status >= 400:
             headers["Content-Type"] = JSON
             body = body if error_in(body)[0] else _plain_error(answer.status)

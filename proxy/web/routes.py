@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from proxy.oci.errors import NameUnknown, NotServedHere, Unauthorized
+from proxy.oci.errors import NameUnknown, NotServedHere, RegistryError, Unauthorized
 from proxy.oci.reference import Repository
 from proxy.oci.request import (
     BlobDelete,
@@ -101,8 +101,8 @@ class Routes:
         parse_it = self._parse_read if request.method in BODILESS else self._parse
         try:
             parsed, exchange.subject = parse_it(request.method, request.raw_path)
-        except NotServedHere:
-            return await self._other(exchange)
+        except RegistryError as exc:
+            return await self._other(exchange, exc)
         if parsed.namespace is not None and not self._names.includes(parsed.namespace):
             raise NameUnknown("this replica doesn't serve that namespace")
         asked = parsed.request
@@ -131,14 +131,20 @@ class Routes:
             case _:
                 return await handlers.pushes.answer(exchange, asked, presented)
 
-    async def _other(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer a path that isn't the registry's: the token endpoint, or somebody's page."""
+    async def _other(self, exchange: Exchange, error: RegistryError) -> web.StreamResponse:
+        """Answer what is no request of the registry's: the token endpoint, or somebody's page.
+
+        The token endpoint has a grammar of its own: `scope` may stand there more than once.
+
+        Raises: *error*, where it is neither.
+        """
         request = exchange.request
         if self._challenges.leads_to(request.raw_path.partition("?")[0]):
             return await self._handlers.tokens.answer(exchange)
         is_page = request.method in ("GET", "HEAD") and not request.raw_path.startswith("/v2")
-        if not self._paths.redirect_others_to or not is_page:
-            raise NotServedHere
+        is_elsewhere = isinstance(error, NotServedHere) and is_page
+        if not self._paths.redirect_others_to or not is_elsewhere:
+            raise error
         target = self._paths.redirect_others_to + "/" + request.raw_path.lstrip("/\\")
         return web.Response(status=302, headers={"Location": target})
 

@@ -1,4 +1,4 @@
-"""TLS towards clients: one context, its certificate read again when the files change."""
+"""TLS towards clients: the certificate is read again when its files change."""
 
 import asyncio
 import ssl
@@ -8,7 +8,11 @@ from proxy.telemetry.logs import EventLog
 
 
 class Certificates:
-    """A server context that follows its files. New connections get what was read last."""
+    """A server context that follows its files: new connections get what was read last.
+
+    Each pair is read into a context of its own, and taken into use once it fits. Reading into
+    the context that handshakes use could leave it with a certificate and another one's key.
+    """
 
     def __init__(self, certificate: Path, key: Path, reread_seconds: float, log: EventLog) -> None:
         self._certificate = certificate
@@ -16,10 +20,21 @@ class Certificates:
         self._reread_seconds = reread_seconds
         self._log = log
         self._seen = self._stamp()
-        self.context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.context.set_alpn_protocols(["http/1.1"])
-        self.context.load_cert_chain(certificate, key)
+        self._latest = self.context = self._read()
+        self.context.sni_callback = self._use_latest
+
+    def _use_latest(
+        self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """Called in every handshake, whether or not the client names a server."""
+        connection.context = self._latest
+
+    def _read(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(self._certificate, self._key)
+        return context
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:
         found = (path.stat() for path in (self._certificate, self._key))
@@ -37,10 +52,7 @@ class Certificates:
             stamp = self._stamp()
             if stamp == self._seen:
                 return
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-                self._certificate, self._key
-            )
-            self.context.load_cert_chain(self._certificate, self._key)
+            self._latest = self._read()
         except (OSError, ssl.SSLError) as exc:
             self._log.error("tls.not_reread", error=str(exc))
             return

@@ -1,0 +1,1 @@
+"""Loads that pull as container runtimes do, the link emulator, the demo and the benchmarks."""

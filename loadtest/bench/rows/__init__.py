@@ -1,0 +1,24 @@
+"""The rows, in the order of the table."""
+
+from loadtest.bench.measurement import Row
+from loadtest.bench.rows.busy import Busy
+from loadtest.bench.rows.cold import ColdBlob
+from loadtest.bench.rows.crowd import Crowd16, Crowd1000
+from loadtest.bench.rows.large import LargeBlob
+from loadtest.bench.rows.memory import Memory
+from loadtest.bench.rows.push import PushedBack
+from loadtest.bench.rows.small import SMALL_BLOB, WARM_MANIFEST
+from loadtest.bench.rows.tokens import Tokens
+
+ROWS: tuple[Row, ...] = (
+    WARM_MANIFEST,
+    SMALL_BLOB,
+    LargeBlob(),
+    ColdBlob(),
+    Crowd16(),
+    Crowd1000(),
+    Tokens(),
+    Busy(),
+    PushedBack(),
+    Memory(),
+)

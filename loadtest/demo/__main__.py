@@ -1,0 +1,110 @@
+"""Runs the demo: `python -m loadtest.demo [--stay]`."""
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+
+from loadtest.demo.guide import introduction, places, suggestions
+from loadtest.demo.scene import Scene, running_scene
+from loadtest.demo.steps import Steps
+from loadtest.demo.table import Table
+from loadtest.programs import ProgramFailed
+from loadtest.units import show_bytes, show_seconds
+
+_NEEDED_BYTES = 3 * 10**9
+_EPILOG = """\
+environment:
+  DEMO_PRIMARY     URL of an existing registry to use instead of starting one
+  DEMO_USERNAME, DEMO_PASSWORD
+                   a user there who may push and pull
+  DEMO_REPOSITORY  where to push the demo's images, which stay there (default: proxima/demo)
+  DEMO_TRUSTED_ORIGINS
+                   where it has its tokens and blobs, if elsewhere: https://auth.example.com ...
+"""
+
+
+def main() -> int:
+    """Run the demo; give the exit status: 0 if every promise was kept."""
+    options = _parser().parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="proxima-demo-"))
+    try:
+        _check_room(folder)
+        with running_scene(folder) as scene:
+            status = _show(scene)
+            if options.stay:
+                _stay(scene)
+        return status
+    except ProgramFailed as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped; nothing is left running.", file=sys.stderr)
+        return 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m loadtest.demo",
+        description="Pull and push an image through a replica over a slow link.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--stay", action="store_true", help="keep everything running until Ctrl-C")
+    return parser
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < _NEEDED_BYTES:
+        raise ProgramFailed(
+            f"{folder} has {show_bytes(free)} free, {show_bytes(_NEEDED_BYTES)} are needed;"
+            " TMPDIR names another place"
+        )
+
+
+def _show(scene: Scene) -> int:
+    """Run the steps and print the table."""
+    started = time.monotonic()
+    print(introduction(), end="\n\n")
+    print(places(scene), end="\n\n", flush=True)
+    steps, table = Steps(scene), Table()
+    images = steps.prepare()
+    table.open()
+    for row in steps.run(*images):
+        table.add(row)
+    if table.broken:
+        broken = "\n".join(
+            f"  {row.step}: {row.promise.text}" for row in table.broken if row.promise
+        )
+        print(f"\nNot as promised:\n{broken}", file=sys.stderr)
+        return 1
+    print(f"\nAll promises kept, in {show_seconds(time.monotonic() - started)}.", flush=True)
+    return 0
+
+
+def _stay(scene: Scene) -> None:
+    """Keep everything running until Ctrl-C, the primary too."""
+    if scene.primary.registry is not None:
+        scene.primary.registry.start()
+    print(f"\n{suggestions(scene)}", flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print("\nEnding everything.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

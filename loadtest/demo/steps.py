@@ -1,0 +1,100 @@
+"""The demo's steps, in order: what is done, what it cost, and what was promised."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from loadtest.demo.client import Client
+from loadtest.demo.promise import (
+    Cost,
+    as_fast_as,
+    crosses_once,
+    nothing_fetched_back,
+    stays_in_region,
+    works_without_primary,
+)
+from loadtest.demo.scene import Scene
+from loadtest.demo.table import Row
+from loadtest.image import Image, make_image
+
+LAYER_SIZES_BYTES = (48_000_000, 24_000_000, 16_000_000, 8_000_000, 4_000_000)
+CROWD = 16
+
+
+class Steps:
+    """The steps on one scene, with three images: pulled, pulled by a crowd, pushed and pulled."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._clients = 0
+
+    def prepare(self) -> tuple[Image, Image, Image]:
+        """Make the images and push the first two at the primary itself, not over the link."""
+        first, second, third = (
+            make_image(self._scene.folder / f"image{number}", number, LAYER_SIZES_BYTES, tag)
+            for number, tag in enumerate(("1.0", "2.0", "3.0"))
+        )
+        publisher = self._client(self._scene.primary.place)
+        publisher.push(first)
+        publisher.push(second)
+        return first, second, third
+
+    def run(self, first: Image, second: Image, third: Image) -> Iterator[Row]:
+        """Give a row as each step ends.
+
+        Raises: ProgramFailed: a client couldn't do its work.
+        """
+        replica = self._scene.replica.address
+        direct = self._pull(self._scene.link.address, first)
+        yield Row("pull from the primary, over the link", direct)
+        cold = self._pull(replica, first)
+        yield Row("pull through the replica, cold", cold, as_fast_as(direct, first, cold))
+        warm = self._pull(replica, first)
+        yield Row("the same again, warm", warm, stays_in_region(direct, warm))
+        crowd = self._pull(replica, second, clients=CROWD)
+        yield Row(f"{CROWD} clients at once, cold", crowd, crosses_once(second, crowd))
+        yield Row("push through the replica", self._push(third))
+        pushed = self._pull(replica, third)
+        yield Row("pull what was pushed", pushed, nothing_fetched_back(pushed))
+        if self._scene.primary.registry is not None:
+            self._scene.primary.registry.end()
+            outage = self._outage(first, third)
+            yield Row(
+                "primary stopped: new logins, both pulls", outage, works_without_primary(outage)
+            )
+
+    def _client(self, registry: str) -> Client:
+        self._clients += 1
+        folder = self._scene.folder / f"client{self._clients}"
+        primary = self._scene.primary
+        return Client(folder, registry, primary.repository, primary.login)
+
+    def _pull(self, registry: str, image: Image, clients: int = 1) -> Cost:
+        """Let new clients pull *image* at once; only the pulls are timed."""
+        crowd = [self._client(registry) for _ in range(clients)]
+        with ThreadPoolExecutor(clients) as pool:
+            cost = self._measure(lambda: list(pool.map(lambda client: client.pull(image), crowd)))
+        for client in crowd:
+            client.check(image)
+        return cost
+
+    def _push(self, image: Image) -> Cost:
+        client = self._client(self._scene.replica.address)
+        return self._measure(lambda: client.push(image))
+
+    def _outage(self, *images: Image) -> Cost:
+        def log_in_and_pull() -> None:
+            for image in images:
+                client = self._client(self._scene.replica.address)
+                client.pull(image)
+                client.check(image)
+
+        return self._measure(log_in_and_pull)
+
+    def _measure(self, work: Callable[[], object]) -> Cost:
+        before = self._scene.link.counts()
+        started = time.monotonic()
+        work()
+        seconds = time.monotonic() - started
+        after = self._scene.link.counts()
+        return Cost(seconds, after.down_bytes - before.down_bytes, after.up_bytes - before.up_bytes)

@@ -1,0 +1,22 @@
+"""The programs that the demo and the benchmarks run, each ended with its context."""
+
+from loadtest.programs.certificate import Certificate
+from loadtest.programs.link import LinkProgram
+from loadtest.programs.nginx import Nginx
+from loadtest.programs.program import Program, ProgramFailed
+from loadtest.programs.registry import StockRegistry
+from loadtest.programs.replica import Replica
+from loadtest.programs.skopeo import Skopeo
+from loadtest.programs.tiny import TinyPrimary
+
+__all__ = [
+    "Certificate",
+    "LinkProgram",
+    "Nginx",
+    "Program",
+    "ProgramFailed",
+    "Replica",
+    "Skopeo",
+    "StockRegistry",
+    "TinyPrimary",
+]

@@ -1,0 +1,174 @@
+"""One program that serves: started, ready, ended; none outlives the process that started it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from loadtest.address import Address, answers
+
+_START_SECONDS = 20.0
+_END_SECONDS = 10.0
+_POLL_SECONDS = 0.02
+_TAIL_BYTES = 2_000
+_ROOT = Path(__file__).parents[2]
+
+
+class ProgramFailed(Exception):
+    """A program isn't there, ended too early, or didn't do what it was asked."""
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """Give the command of a module of this project."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of a program: ours, with this project's modules and Debian's sbin."""
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {
+        "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin",
+        "PYTHONPATH": ":".join(path for path in paths if path),
+    }
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Give *command* so that the kernel ends it with the thread that starts it.
+
+    Raises: ProgramFailed: it isn't installed.
+    """
+    program = shutil.which(command[0], path=environment()["PATH"])
+    if program is None:
+        raise ProgramFailed(f"{command[0]} isn't installed")
+    return ["setpriv", "--pdeathsig", "KILL", "--", program, *command[1:]]
+
+
+class Program:
+    """A program that serves while its context is entered; its output goes to a log file.
+
+    `wait_until_ready` returns when it serves; `wait_until_listening` and `wait_for_event` help.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, wait_until_ready: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._command = tied(command)
+        self._wait_until_ready = wait_until_ready
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_begins_at_bytes = 0
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+    @property
+    def pid(self) -> int:
+        """The process id.
+
+        Raises: ProgramFailed: it doesn't run.
+        """
+        if self._process is None:
+            raise ProgramFailed(f"{self.name} doesn't run")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, and return when it serves.
+
+        Raises: ProgramFailed
+        """
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._log_begins_at_bytes = log.tell()
+            # A session of its own: Ctrl-C reaches the caller alone, who ends programs in order.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self.end()
+            raise
+
+    def end(self) -> None:
+        """End it, with patience, and return when it has ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _wait_until(self, is_ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not is_ready():
+            if self._process is None or self._process.poll() is not None:
+                raise ProgramFailed(f"{self.name} ended at its start:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise ProgramFailed(
+                    f"{self.name} isn't ready after {_START_SECONDS:.0f} s:\n{self._tail()}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def wait_until_listening(self, address: Address) -> None:
+        """Return when something accepts connections at *address*.
+
+        Raises: ProgramFailed: the program has ended, or it takes too long.
+        """
+        self._wait_until(lambda: answers(address))
+
+    def wait_for_event(self, event: str) -> dict[str, Any]:
+        """Give the JSON line with *event* that it has logged since its start.
+
+        Raises: ProgramFailed: the program has ended, or it takes too long.
+        """
+        found: dict[str, Any] = {}
+
+        def has_said_it() -> bool:
+            found.update(self._find_event(event))
+            return bool(found)
+
+        self._wait_until(has_said_it)
+        return found
+
+    def _find_event(self, event: str) -> dict[str, Any]:
+        text = self._said().decode("utf-8", "replace")
+        for line in text.splitlines(keepends=True):
+            if event in line and line.endswith("\n"):
+                with suppress(ValueError):
+                    said = json.loads(line)
+                    if isinstance(said, dict) and said.get("event") == event:
+                        return said
+        return {}
+
+    def _said(self) -> bytes:
+        """Give what it has logged since its start."""
+        return self.log.read_bytes()[self._log_begins_at_bytes :]
+
+    def _tail(self) -> str:
+        return self._said()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()

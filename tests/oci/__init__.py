@@ -1,0 +1,1 @@
+"""The vocabulary: each module of proxy.oci, most of it as properties."""

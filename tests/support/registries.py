@@ -1,0 +1,212 @@
+"""Debian's ``docker-registry`` as a primary: open, with htpasswd or tokens, plain or TLS."""
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+import bcrypt
+
+from tests.support.accounts import Credentials
+from tests.support.certificates import ServerFiles
+from tests.support.ports import LOOPBACK, address_of, claimed_port
+from tests.support.processes import Program, Service, serving
+from tests.support.token_server import TokenServer
+
+PROGRAM = "docker-registry"
+HTPASSWD_REALM = "tests"
+
+_ACCESS_LINE = re.compile(
+    r'^\S+ \S+ \S+ \[[^\]]+\] "(\S+) (\S+) [^"]+" (\d{3}) (\d+) ', re.MULTILINE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Everyone may do everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Htpasswd:
+    """Everyone with a password of the file may do everything."""
+
+    users: tuple[Credentials, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Who has a token of *server* may do what it says; *realm*: where clients are sent for it."""
+
+    server: TokenServer
+    realm: str | None = None
+
+
+Access = Open | Htpasswd | Token
+
+
+@dataclass(frozen=True, slots=True)
+class AccessLine:
+    """One line of the access log; written when the answer is out."""
+
+    method: str
+    target: str
+    status: int
+    body_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A running registry; stopped and started on the same port for outages."""
+
+    scheme: str
+    host: str
+    port: int
+    storage: Path
+    log: Path
+    access_log: Path
+    service: Service
+
+    @property
+    def address(self) -> str:
+        return address_of(self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.address}"
+
+    def stop(self) -> None:
+        """Refuse connections from here on."""
+        self.service.stop()
+
+    def start(self) -> None:
+        """Answer again, with the same content."""
+        self.service.start()
+
+    def wipe(self) -> None:
+        """Remove all content of a registry that is stopped."""
+        shutil.rmtree(self.storage, ignore_errors=True)
+
+    def access_lines(self) -> list[AccessLine]:
+        """Give every request answered so far (one under way is missing; a relay sees it)."""
+        found = _ACCESS_LINE.findall(self.access_log.read_text("utf-8", "replace"))
+        return [AccessLine(m, target, int(status), int(size)) for m, target, status, size in found]
+
+    def access_log_requests(self) -> Counter[tuple[str, str]]:
+        """Count the requests answered so far by method and path."""
+        return Counter((line.method, line.target.partition("?")[0]) for line in self.access_lines())
+
+
+@contextmanager
+def docker_registry(
+    folder: Path,
+    access: Access | None = None,
+    *,
+    tls: ServerFiles | None = None,
+    proxy_of: str | None = None,
+    notify: Sequence[str] = (),
+    host: str = LOOPBACK,
+) -> Iterator[Registry]:
+    """Run a registry with its files in *folder* for the length of the block.
+
+    proxy_of: URL of a registry that this one mirrors (Distribution's own proxy mode).
+    notify:   URLs that get its notifications.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with claimed_port() as port:
+        settings = _settings(folder, address_of(host, port), tls, proxy_of, notify)
+        settings |= _access_settings(folder, access or Open())
+        program = _program(folder, settings)
+        with serving(program, port, host) as service:
+            yield Registry(
+                "https" if tls else "http",
+                host,
+                port,
+                folder / "storage",
+                program.log,
+                folder / "access.log",
+                service,
+            )
+
+
+def _program(folder: Path, settings: dict[str, Any]) -> Program:
+    path = folder / "config.yml"
+    path.write_text(json.dumps(settings, indent=1))  # JSON is YAML
+    return Program(
+        (PROGRAM, "serve", str(path)), log=folder / "registry.log", output=folder / "access.log"
+    )
+
+
+def _settings(
+    folder: Path,
+    address: str,
+    tls: ServerFiles | None,
+    proxy_of: str | None,
+    notify: Sequence[str],
+) -> dict[str, Any]:
+    http: dict[str, Any] = {"addr": address, "secret": "of the tests"}
+    if tls:
+        http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
+    settings: dict[str, Any] = {
+        "version": "0.1",
+        "log": {"level": "info", "fields": {"service": "primary"}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(folder / "storage")},
+            "delete": {"enabled": True},
+            "maintenance": {"uploadpurging": {"enabled": False}},
+        },
+        "http": http,
+        "compatibility": {"schema1": {"enabled": True}},
+    }
+    if proxy_of:
+        settings["proxy"] = {"remoteurl": proxy_of}
+    if notify:
+        settings["notifications"] = {
+            "endpoints": [_endpoint(i, url) for i, url in enumerate(notify)]
+        }
+    return settings
+
+
+def _endpoint(index: int, url: str) -> dict[str, Any]:
+    return {
+        "name": f"endpoint{index}",
+        "url": url,
+        "timeout": "2s",
+        "threshold": 3,
+        "backoff": "100ms",
+    }
+
+
+def _access_settings(folder: Path, access: Access) -> dict[str, Any]:
+    match access:
+        case Open():
+            return {}
+        case Htpasswd(users):
+            path = _write_htpasswd(folder / "htpasswd", users)
+            return {"auth": {"htpasswd": {"realm": HTPASSWD_REALM, "path": str(path)}}}
+        case Token(server, realm):
+            return {"auth": {"token": _token_settings(server, realm)}}
+        case _:
+            assert_never(access)
+
+
+def _token_settings(server: TokenServer, realm: str | None) -> dict[str, str]:
+    return {
+        "realm": realm or server.realm,
+        "service": server.service,
+        "issuer": server.issuer,
+        "rootcertbundle": str(server.signer.bundle),
+    }
+
+
+def _write_htpasswd(path: Path, users: Sequence[Credentials]) -> Path:
+    path.write_text("".join(f"{user.username}:{_bcrypt(user.password)}\n" for user in users))
+    return path
+
+
+def _bcrypt(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
