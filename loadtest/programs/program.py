@@ -57,7 +57,11 @@ class Program:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], folder: Path, wait_until_ready: Callable[[], None]
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        wait_until_ready: Callable[[], object],
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"

@@ -17,6 +17,7 @@ from proxy.web.location import Locations
 from proxy.web.ping import Pings
 from proxy.web.pull import Pulls
 from proxy.web.push import Pushes
+from proxy.web.push_right import PushRights
 from proxy.web.routes import Handlers, Paths, Routes
 from proxy.web.send import Sender
 from proxy.web.token import TokenRoute
@@ -92,6 +93,6 @@ def _pushes(
         Locations(own_names.is_own_authority, settings.primary.location_prefixes),
         copies,
         Writes(chain.store, chain.fill, chain.book, ground.sidecar, ground.clock, telemetry.log),
-        ground.callers.rights,
+        PushRights(ground.network.link, ground.callers.rights),
         settings.listen.write_timeout,
     )

@@ -16,6 +16,7 @@ from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
 from proxy.registry.clock import Clock, SystemClock
+from proxy.registry.credentials import CredentialKeeper
 from proxy.registry.explain import Explainer
 from proxy.registry.issuer import Issuer, load_or_make_key
 from proxy.registry.realm import Realm
@@ -76,6 +77,7 @@ class Replica:
         await self._open_control(ground)
         await self._listen(self._gate)
         self._own(_learn_challenge(ground.realm))
+        self._own(_forget_credentials(ground.callers.keeper, settings.access.ttl))
         self._own(self._measure_lag())
         self._state = "ready"
 
@@ -230,3 +232,10 @@ async def _learn_challenge(realm: Realm) -> None:
     """Ask for the primary's challenge at the start, so that an outage finds it remembered."""
     with suppress(RegistryError):
         await realm.challenge()
+
+
+async def _forget_credentials(keeper: CredentialKeeper, every_seconds: float) -> None:
+    """Let go of passwords that nobody uses any more, whether somebody comes or not."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        keeper.forget_unused()

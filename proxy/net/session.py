@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -23,6 +23,7 @@ from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrig
 
 READ_BUFFER_BYTES = 256 << 10
 CONTINUE_WAIT_SECONDS = 1.0
+ANSWER_WAIT_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 60.0
 POOL_WAIT_SECONDS = 10.0
 DRAIN_BYTES = 64 << 10
@@ -58,6 +59,10 @@ class Limits:
     max_connections: int = 256
 
 
+async def _yes() -> bool:
+    return True
+
+
 class UploadBody(aiohttp.payload.Payload):
     """A request body that streams from an iterator once the other side wants it.
 
@@ -72,7 +77,7 @@ class UploadBody(aiohttp.payload.Payload):
         chunks: AsyncIterator[bytes],
         size: int | None,
         *,
-        may_send_unasked: Callable[[], bool] = lambda: True,
+        may_send_unasked: Callable[[], Awaitable[bool]] = _yes,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(chunks)
@@ -96,11 +101,20 @@ class UploadBody(aiohttp.payload.Payload):
     ) -> None:
         self._on_start()
         async for chunk in self._chunks:
-            await writer.write(chunk)
+            try:
+                await writer.write(chunk)
+            except (OSError, aiohttp.ClientError):
+                # It may have answered and closed: its answer is worth more than this error.
+                await asyncio.sleep(ANSWER_WAIT_SECONDS)
+                raise
 
 
 class _Request(aiohttp.ClientRequest):
-    """aiohttp's request, which would wait for a 100 without end, waits a second."""
+    """aiohttp's request, which would wait for a 100 without end, waits a second.
+
+    A connection on which a body was announced and not sent is never used again: what would be
+    the next request there would be taken for that body.
+    """
 
     async def write_bytes(
         self,
@@ -111,13 +125,26 @@ class _Request(aiohttp.ClientRequest):
         waiter = self._continue
         if waiter is not None and isinstance(self.body, UploadBody):
             writer.send_headers()
-            await asyncio.wait((waiter,), timeout=CONTINUE_WAIT_SECONDS)
+            protocol = conn.protocol
+            try:
+                await asyncio.wait((waiter,), timeout=CONTINUE_WAIT_SECONDS)
+            finally:
+                if not waiter.done() and protocol is not None:
+                    protocol.force_close()
             if not waiter.done():
-                if not self.body.may_send_unasked():
+                if self._is_answered():
+                    return
+                if not await self.body.may_send_unasked():
                     conn.close()
                     return
-                waiter.set_result(True)
+                if not waiter.done():
+                    waiter.set_result(True)
         await super().write_bytes(writer, conn, content_length)
+
+    def _is_answered(self) -> bool:
+        """Say whether the other side answered without asking for the body."""
+        response: aiohttp.ClientResponse | None = self.response
+        return response is not None and bool(response.status)
 
 
 class Answer:

@@ -170,13 +170,15 @@ class BlobDelete:
 class UploadStart:
     """Begin an upload: a session, a whole blob, or a mount (end-4, end-11).
 
-    The query goes on byte-exact; `digest` and `mount` are what it says of them.
+    The query goes on byte-exact; `digest`, `mount` and `source` (from where) are what it says of
+    them.
     """
 
     repository: Repository
     query: str = ""
     digest: Digest | None = None
     mount: Digest | None = None
+    source: Repository | None = None
 
     action: ClassVar[Action] = Action.PUSH
 
@@ -359,6 +361,7 @@ def _uploads(method: str, name: str, tail: str, target: _Target) -> Request:
                 target.raw_query,
                 _digest_in(query, "digest"),
                 _digest_in(query, "mount"),
+                _repository_in(query, "from"),
             )
         },
     )
@@ -379,6 +382,14 @@ def _digest_in(query: Mapping[str, str], key: str) -> Digest | None:
     try:
         return Digest.parse(query[key]) if key in query else None
     except DigestInvalid:
+        return None
+
+
+def _repository_in(query: Mapping[str, str], key: str) -> Repository | None:
+    """Give the repository a query names; one that we can't read is the primary's to judge."""
+    try:
+        return Repository.parse(query[key]) if key in query else None
+    except NameInvalid:
         return None
 
 

@@ -108,7 +108,7 @@ class Decisions(Generic[K]):
         return self._clock()
 
     def oldest_proof(self) -> float:
-        """Give the time since when a proof must have been made to count as fresh."""
+        """Give the time after which a proof must have been made to count as fresh."""
         return self._clock() - self._ttl / 2
 
     def may_ask_behind(self, key: K) -> bool:

@@ -12,7 +12,7 @@ from proxy.oci.span import RangeRequest
 from proxy.registry.primary import Fetched, Primary
 from proxy.registry.puller import Resolution, Stream
 
-P = TypeVar("P", BlobPull, ManifestPull)
+P = TypeVar("P", BlobPull, ManifestPull, Pull)
 T = TypeVar("T")
 
 
@@ -42,8 +42,8 @@ class Fetcher:
         yield from pulls
 
     async def resolve(self, pull: Pull) -> Resolution:
-        """Ask what *pull* leads to, as its very caller; see `Puller.resolve`."""
-        return await self._primary.resolve(pull)
+        """Ask what *pull* leads to; see `Puller.resolve`."""
+        return await self.first((pull,), self._primary.resolve)
 
     async def manifest(self, pull: ManifestPull) -> Fetched:
         """Fetch a manifest; see `Primary.manifest`."""

@@ -156,13 +156,13 @@ class CacheFill:
         """
         is_proven = False
         while True:
-            flight = self._flights.get(pull.digest)
+            flight = self._joinable(pull.digest)
             if flight is not None:
                 if is_proven or flight.serves(pull.repository):
                     flight.admit(pull, is_proven=is_proven)
                     return await self._follow(flight, pull, part, Origin.FOLLOWER)
             elif not await self._store.has_bytes(pull.digest):
-                if pull.digest not in self._flights:
+                if self._joinable(pull.digest) is None:
                     return await self._follow(self._start(pull), pull, part, Origin.FILL)
                 continue
             elif is_proven:
@@ -172,6 +172,11 @@ class CacheFill:
                 continue
             await self._fetcher.resolve(pull)
             is_proven = True
+
+    def _joinable(self, digest: Digest) -> Flight | None:
+        """Give the flight of *digest* that may be joined: one that failed is only ending."""
+        flight = self._flights.get(digest)
+        return None if flight is None or flight.has_failed else flight
 
     def _start(self, pull: BlobPull) -> Flight:
         flight = Flight(pull.digest, self._fetcher, self._store, self._limits.tail_bytes)

@@ -69,6 +69,7 @@ class Flight:
         self._proven: set[Repository] = set()
         self._refused: dict[BlobPull, RegistryError] = {}
         self._awaiting = 0
+        self.has_failed = False
         self.opened: asyncio.Future[GrowingFile] = asyncio.get_running_loop().create_future()
         self.opened.add_done_callback(_seen)
         self.growing: GrowingFile | None = None
@@ -160,7 +161,8 @@ class Flight:
         return growing.size
 
     def fail(self, exc: BaseException) -> None:
-        """End for everybody who follows."""
+        """End for everybody who follows; nobody joins from here on."""
+        self.has_failed = True
         error = exc if isinstance(exc, RegistryError) else Unavailable("the fill was ended")
         if not self.opened.done():
             self.opened.set_exception(error)

@@ -34,6 +34,7 @@ class GrowingFile:
         self._waiters: set[asyncio.Future[None]] = set()
         self._wake_timer: asyncio.TimerHandle | None = None
         self.on_last_reader_left: Callable[[], None] = lambda: None
+        self.on_read_failed: Callable[[], None] = lambda: None
 
     @property
     def visible(self) -> int:
@@ -93,6 +94,10 @@ class GrowingFile:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    def read_failed(self) -> None:
+        """Note that bytes that are here couldn't be read."""
+        self.on_read_failed()
 
     def hold(self) -> bool:
         """Take part as a reader; False if it is closed: its descriptor may be another file's."""

@@ -41,7 +41,7 @@ class Integrity:
         self._tree = tree
         self._tail_bytes = tail_bytes
         self._good: BoundedMap[Digest, Stamp] = BoundedMap(MAX_REMEMBERED)
-        self._checks: dict[Digest, GrowingFile] = {}
+        self._checks: dict[tuple[Digest, Stamp], GrowingFile] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def is_good(self, digest: Digest, stamp: Stamp) -> bool:
@@ -62,19 +62,24 @@ class Integrity:
             growing = GrowingFile(descriptor_number, stamp.size, 0)
             growing.arrived = stamp.size
             growing.verified()
+            growing.on_read_failed = lambda: self._doubt(digest, os.dup(descriptor_number), stamp)
             return growing
-        running = self._checks.get(digest)
-        if running is not None:
+        running = self._checks.get((digest, stamp))
+        if running is not None and running.hold():
             os.close(descriptor_number)
-            running.hold()
             return running
         growing = GrowingFile(descriptor_number, stamp.size, self._tail_bytes)
-        self._checks[digest] = growing
+        self._checks[digest, stamp] = growing
         growing.hold()
         task = asyncio.create_task(self._check(digest, growing, stamp))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return growing
+
+    def _doubt(self, digest: Digest, descriptor_number: int, stamp: Stamp) -> None:
+        """Hash a state again that could be read before and can't be now."""
+        self._good.drop(digest)
+        self.reader(digest, descriptor_number, stamp).release()
 
     async def _check(self, digest: Digest, growing: GrowingFile, stamp: Stamp) -> None:
         try:
@@ -83,13 +88,13 @@ class Integrity:
             growing.verified()
         except ContentMismatch as exc:
             growing.failed(exc)
-            await self._set_aside(digest, "its bytes don't have its digest")
+            await self._set_aside(digest, stamp, "its bytes don't have its digest")
         except StoreUnavailable as exc:
             growing.failed(exc)
-            await self._set_aside(digest, "it can't be read")
+            await self._set_aside(digest, stamp, "it can't be read")
         finally:
             growing.failed(StoreUnavailable())  # no effect on one that has ended
-            del self._checks[digest]
+            del self._checks[digest, stamp]
             growing.release()
 
     async def _hash(self, digest: Digest, growing: GrowingFile) -> None:
@@ -108,9 +113,9 @@ class Integrity:
         if growing.arrived != growing.size or hasher.hexdigest() != digest.hex:
             raise ContentMismatch
 
-    async def _set_aside(self, digest: Digest, why: str) -> None:
+    async def _set_aside(self, digest: Digest, stamp: Stamp, why: str) -> None:
         try:
-            await self._tree.quarantine(digest, why)
+            await self._tree.quarantine(digest, why, stamp.inode)
         except RegistryError:
             return  # a read-only store: the next reader finds the same
 

@@ -60,16 +60,16 @@ class OnBehalf:
         asked: Pull | Listing,
         headers: Mapping[str, str],
         *,
-        proven_since: float = ANY_TIME,
+        proven_after: float = ANY_TIME,
     ) -> Answer:
         """Send a read with its caller's credential; give the answer, a redirect included.
 
-        A token from memory is good enough if it was asked for at *proven_since* or later.
+        A token from memory is good enough if it was asked for after *proven_after*.
 
         Raises: whatever a status of 400 or more stands for. BadGateway: a page came in place of
         a registry's answer: it proves nothing.
         """
-        login = await self._login(asked, proven_since)
+        login = await self._login(asked, proven_after)
         answer = await self._send(method, asked, headers, login)
         if answer.status in (401, 403):
             again = await self._login_again(asked, login, answer)
@@ -95,9 +95,9 @@ class OnBehalf:
 
         Raises: as `ask`.
         """
-        proven_since = self._known.rights.oldest_proof()
+        proven_after = self._known.rights.oldest_proof()
         headers = {"Accept": accept_of(pull)}
-        answer = await self.ask("HEAD", pull, headers, proven_since=proven_since)
+        answer = await self.ask("HEAD", pull, headers, proven_after=proven_after)
         await answer.drop()
 
     async def _send(
@@ -108,7 +108,7 @@ class OnBehalf:
     # --- what is presented ------------------------------------------------------------------------
 
     async def _login(
-        self, asked: Pull | Listing, proven_since: float, refused: _Login | None = None
+        self, asked: Pull | Listing, proven_after: float, refused: _Login | None = None
     ) -> _Login:
         """Give what a caller presents; after *refused* something else, if there is anything.
 
@@ -126,16 +126,16 @@ class OnBehalf:
         return await self._token_login(
             TokenWish(asked.caller, credential, repository_scope(repository, Action.PULL)),
             (asked.caller, repository, Action.PULL),
-            proven_since,
+            proven_after,
             refused.token if refused else "",
         )
 
     async def _token_login(
-        self, wish: TokenWish, right: RightKey, proven_since: float, refused: str
+        self, wish: TokenWish, right: RightKey, proven_after: float, refused: str
     ) -> _Login:
         now = self._clock.now()
         try:
-            token = await self._realm.pull_token(wish, asked_since=proven_since, other_than=refused)
+            token = await self._realm.pull_token(wish, asked_after=proven_after, other_than=refused)
         except Unauthorized as exc:
             self._known.end_login(right[0], exc)
             raise

@@ -46,6 +46,10 @@ class Growth(Protocol):
         """
         ...
 
+    def read_failed(self) -> None:
+        """Say that bytes that may be sent couldn't be read."""
+        ...
+
     def release(self) -> None:
         """Say that this reader is done."""
         ...

@@ -160,7 +160,7 @@ class Realm:
     # --- tokens ---------------------------------------------------------------------------------
 
     async def pull_token(
-        self, wish: TokenWish, *, asked_since: float = float("-inf"), other_than: str = ""
+        self, wish: TokenWish, *, asked_after: float = float("-inf"), other_than: str = ""
     ) -> UpstreamToken:
         """Give a token of the primary: one from memory if it was asked for late enough, and isn't
         the one that was just refused.
@@ -170,7 +170,7 @@ class Realm:
         """
         key = (wish.key, wish.scope)
         kept: UpstreamToken | None = await self._tokens.get(key)
-        if kept is not None and kept.asked_at >= asked_since and kept.text != other_than:
+        if kept is not None and kept.asked_at > asked_after and kept.text != other_than:
             return kept
         return await self._fetches.run(key, lambda: self._fetch_token(wish))
 

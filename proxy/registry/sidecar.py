@@ -102,7 +102,10 @@ class Sidecar:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _one(self, sql: str, *values: object) -> tuple[object, ...] | None:
+        queued, self._queue = self._queue, []
+
         def work() -> tuple[object, ...] | None:
+            self._commit(queued)  # what was put before is seen
             if self._connection is None:
                 return None
             try:

@@ -145,7 +145,7 @@ class SpoolFile:
         if self._written - self._synced < SYNC_EVERY_BYTES:
             return
         self._synced = self._written
-        self._start_side_job(os.fdatasync, self.descriptor_number)
+        _ = self._start_side_job(os.fdatasync, self.descriptor_number)
 
     def _start_side_job(self, work: Callable[[int], None], argument: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()

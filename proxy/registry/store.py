@@ -1,7 +1,9 @@
 """The store as a `Puller`: answers by digest from what lies in the tree, and nothing else."""
 
+import contextlib
 import errno
 import os
+import stat
 
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
@@ -11,7 +13,6 @@ from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.bounded import BoundedMap
-from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
@@ -131,7 +132,7 @@ class Store:
 
     async def _load_manifest(self, digest: Digest) -> Manifest:
         path = os.fspath(self.tree.layout.data(digest))
-        data = await self.tree.run(_read_all, path, MAX_MANIFEST_BYTES)
+        data = await self.tree.run(_read_manifest, path)
         if data is None:
             raise ManifestUnknown
         try:
@@ -172,19 +173,23 @@ class Store:
         stamp = Stamp.of(descriptor_number)
         descriptor = Descriptor(OCTET_STREAM, digest, stamp.size)
         try:
-            span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
             if stamp.size <= SMALL_BYTES:
                 data = await self._read_small(digest, descriptor_number, stamp)
                 if stamp.size <= MAX_REMEMBERED_BLOB_BYTES:
                     self._remember(LinkKind.LAYER, descriptor, data)
-                return Bytes(Resolution(descriptor, Origin.STORE), span, data)
+                return part_of(bytes_content(descriptor, data, Origin.STORE), part)
         except BaseException:
             os.close(descriptor_number)
             raise
         growing = self.integrity.reader(digest, descriptor_number, stamp)
-        is_part = span.stop < stamp.size
-        if is_part and not self._may_serve_unverified_parts:
-            await _wait_for_digest(growing)
+        try:  # a part that lies beyond a cut-off file has it hashed, too
+            span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
+            is_part = span.stop < stamp.size
+            if is_part and not self._may_serve_unverified_parts:
+                await growing.visible_beyond(growing.size - 1)
+        except BaseException:
+            growing.release()
+            raise
         return File(Resolution(descriptor, Origin.STORE), span, growing, is_part)
 
     async def _open_file(self, digest: Digest) -> int:
@@ -204,10 +209,11 @@ class Store:
 
     async def _read_small(self, digest: Digest, descriptor_number: int, stamp: Stamp) -> bytes:
         if self.integrity.is_good(digest, stamp):
-            data = os.pread(descriptor_number, stamp.size, 0)
-            if len(data) == stamp.size:
-                os.close(descriptor_number)
-                return data
+            with contextlib.suppress(OSError):
+                data = os.pread(descriptor_number, stamp.size, 0)
+                if len(data) == stamp.size:
+                    os.close(descriptor_number)
+                    return data
         try:
             data = await self.tree.run(os.pread, descriptor_number, stamp.size, 0)
         except StoreUnavailable:
@@ -220,32 +226,32 @@ class Store:
         return data
 
 
-async def _wait_for_digest(growing: GrowingFile) -> None:
-    """Wait until all of a file may be sent; let go of it if that never comes."""
-    try:
-        await growing.visible_beyond(growing.size - 1)
-    except BaseException:
-        growing.release()
-        raise
-
-
 def _open_to_read(path: str) -> int:
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    """Open without waiting: a pipe in a blob's place would be waited for."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
 def _size_of(path: str) -> int:
     try:
-        return os.stat(path, follow_symlinks=False).st_size  # noqa: PTH116  # a hot path
+        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116  # a hot path
     except (FileNotFoundError, NotADirectoryError):
         raise BlobUnknown from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BlobUnknown
+    return found.st_size
 
 
-def _read_all(path: str, limit_bytes: int) -> bytes | None:
+def _read_manifest(path: str) -> bytes | None:
+    """Give a manifest's bytes, None if there is no file; nothing of one that can't be read."""
     try:
         descriptor_number = _open_to_read(path)
+        try:
+            return os.read(descriptor_number, MAX_MANIFEST_BYTES + 1)
+        finally:
+            os.close(descriptor_number)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        return os.read(descriptor_number, limit_bytes + 1)
-    finally:
-        os.close(descriptor_number)
+    except OSError as exc:
+        if exc.errno not in _DAMAGE:
+            raise
+        return b""

@@ -164,16 +164,21 @@ class Tree:
         path = self.layout.data(digest)
         await self.run(durable.write_file, path, data, self.layout.spool)
 
-    async def quarantine(self, digest: Digest, why: str) -> None:
-        """Move damaged bytes out of the tree; links stay, so that a pull fetches them again."""
-        if await self.run(self._quarantine, digest):
+    async def quarantine(self, digest: Digest, why: str, inode: int | None = None) -> None:
+        """Move damaged bytes out of the tree; links stay, so that a pull fetches them again.
+
+        With *inode* only that very file: another may have taken its place.
+        """
+        if await self.run(self._quarantine, digest, inode):
             self._metrics.quarantined.inc()
             self._log.error("store.quarantined", digest=str(digest), reason=why)
 
-    def _quarantine(self, digest: Digest) -> bool:
+    def _quarantine(self, digest: Digest, inode: int | None) -> bool:
         aside = self.layout.quarantine / f"{digest.algorithm}-{digest.hex}-{time.time_ns()}"
         path = self.layout.data(digest)
         try:
+            if inode not in (None, path.lstat().st_ino):
+                return False
             path.rename(aside)
         except FileNotFoundError:
             return False

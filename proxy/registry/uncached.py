@@ -57,7 +57,7 @@ class Uncached:
             raise
 
     async def _passing(self, pull: BlobPull, part: RangeRequest | None) -> Content:
-        if part is not None and part.last is not None and self._may_serve_unverified_parts:
+        if part is not None and self._may_be_unverified(part):
             stream = await self._ask(pull, part)
             span = await _span_in(stream, part)
             if span.stop < stream.resolution.descriptor.size:
@@ -65,6 +65,11 @@ class Uncached:
                 return Stream(stream.resolution, span, chunks, lambda: self._closed(stream))
             await stream.aclose()  # it holds the last byte, so that it is a complete answer
         return await self._verified(pull, part)
+
+    def _may_be_unverified(self, part: RangeRequest) -> bool:
+        """Say whether a part may lie before the last byte, and then go out as it comes."""
+        is_closed = part.first is not None and part.last is not None
+        return is_closed and self._may_serve_unverified_parts
 
     async def _verified(self, pull: BlobPull, part: RangeRequest | None) -> Content:
         """Give a part that ends only when all of the blob was here and right."""

@@ -120,14 +120,14 @@ class Gate:
         return response
 
     def _scheme(self, request: web.BaseRequest) -> str:
-        """Give the scheme that the client used: as configured, seen, or told by a trusted proxy.
+        """Give the scheme that the client used: seen, as configured, or told by a trusted proxy.
 
-        It is never http behind TLS, whatever a proxy says.
+        It is never http behind TLS, whatever settings or a proxy say.
         """
-        if self._admission.public_scheme:
-            return self._admission.public_scheme
         if is_tls(request):
             return "https"
+        if self._admission.public_scheme:
+            return self._admission.public_scheme
         forwarded = request.headers.getall("X-Forwarded-Proto", ())
         return "https" if forwarded == ["https"] and self._is_trusted_proxy(request) else "http"
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from proxy.oci.challenge import Scheme, Scope, basic_header, bearer_header, repository_scope
 from proxy.oci.errors import Unauthorized
+from proxy.oci.request import Action
 from proxy.registry.realm import Realm
 from proxy.telemetry.labels import Kind
 from proxy.web.exchange import Exchange
@@ -52,4 +53,5 @@ def _scopes(exchange: Exchange) -> tuple[Scope, ...]:
         return (Scope("registry", "catalog", frozenset({"*"})),)
     if not subject.repository:
         return ()
-    return (repository_scope(subject.repository, subject.action),)
+    scope = repository_scope(subject.repository, subject.action)
+    return (scope, repository_scope(subject.source, Action.PULL)) if subject.source else (scope,)

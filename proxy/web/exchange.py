@@ -20,12 +20,16 @@ def next_request_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a request is about: for the log, the count and the challenge."""
+    """What a request is about: for the log, the count and the challenge.
+
+    `source` is the repository that a mount reads from.
+    """
 
     kind: Kind = Kind.OTHER
     repository: str = ""
     reference: str = ""
     action: Action = Action.PULL
+    source: str = ""
 
 
 NOTHING_KNOWN = Subject()

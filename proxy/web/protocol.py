@@ -7,12 +7,14 @@ connections for an hour and read an unwanted body for ten seconds.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from proxy.oci.errors import RegistryError
 from proxy.web.respond import error_response
+from proxy.web.unsent import unsent
 
 WRITE_BUFFER_BYTES = 64 << 10
 
@@ -52,9 +54,8 @@ class _Protocol(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        if isinstance(transport, asyncio.Transport):
-            transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-            self._wire = transport
+        self._wire = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
+        self._wire.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self._start_header_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -80,7 +81,7 @@ class _Protocol(web.RequestHandler):
 
     @property
     def _unsent_bytes(self) -> int:
-        return self._wire.get_write_buffer_size() if self._wire is not None else 0
+        return unsent(self._wire) if self._wire is not None else 0
 
     def pause_writing(self) -> None:
         super().pause_writing()

@@ -14,11 +14,10 @@ from aiohttp import web
 from proxy.net.link import PrivateLink
 from proxy.net.session import Answer, UploadBody
 from proxy.oci.digest import Algorithm
-from proxy.oci.errors import Denied, RegistryError, Unauthorized
+from proxy.oci.errors import RegistryError, SizeInvalid, Unauthorized
 from proxy.oci.manifest import MAX_MANIFEST_BYTES
 from proxy.oci.reference import Repository
 from proxy.oci.request import (
-    Action,
     BlobDelete,
     ManifestDelete,
     ManifestPut,
@@ -29,18 +28,16 @@ from proxy.oci.request import (
 )
 from proxy.registry.access import Presented
 from proxy.registry.answers import MAX_ERROR_BYTES, error_in
-from proxy.registry.callers import RightKey
-from proxy.registry.decisions import Decisions
 from proxy.registry.uploads import Copy, UploadCopies
 from proxy.registry.writes import Writes
 from proxy.telemetry.labels import Origin
 from proxy.web.body import ask_for_body
 from proxy.web.exchange import Exchange
 from proxy.web.location import Locations
+from proxy.web.push_right import PushRights
 from proxy.web.respond import BASE_HEADERS, JSON, PASSING_HEADERS, outcome_of_status
 
 FORWARDED_HEADERS = ("Content-Type", "Content-Range", "Accept", "OCI-Chunk-Min-Length")
-ANYWHERE = Repository("")
 
 
 @dataclass(slots=True)
@@ -52,6 +49,7 @@ class _Passage:
     presented: Presented
     copy: Copy | None = None
     manifest: bytearray | None = None
+    refusal: RegistryError | None = None
 
 
 class Pushes:
@@ -63,7 +61,7 @@ class Pushes:
         locations: Locations,
         copies: UploadCopies,
         writes: Writes,
-        rights: Decisions[RightKey],
+        rights: PushRights,
         read_timeout: float,
     ) -> None:
         self._link = link
@@ -92,9 +90,9 @@ class Pushes:
             answer = await self._forward(passage)
             response = await self._respond(passage, answer)
             await self._follow_up(passage, answer, response)
-        except (RegistryError, TimeoutError, ConnectionError):
+        except (RegistryError, TimeoutError, ConnectionError) as exc:
             self._keep_for_later(passage)
-            raise
+            raise passage.refusal or exc from None
         finally:
             if passage.copy is not None:
                 await self._copies.drop(passage.copy)
@@ -118,6 +116,8 @@ class Pushes:
             case UploadStart(digest=digest) if digest is not None:
                 passage.copy = await self._copies.begin(digest.algorithm)
             case ManifestPut():
+                if (passage.exchange.request.content_length or 0) > MAX_MANIFEST_BYTES:
+                    raise SizeInvalid("the manifest is larger than 4 MiB")
                 passage.manifest = bytearray()
             case _:
                 pass
@@ -171,17 +171,23 @@ class Pushes:
         if passage.manifest is not None:
             passage.manifest += chunk
             if len(passage.manifest) > MAX_MANIFEST_BYTES:
-                passage.manifest = None
+                passage.refusal = SizeInvalid("the manifest is larger than 4 MiB")
+                raise passage.refusal
 
-    def _may_push(self, passage: _Passage) -> bool:
-        return self._rights.is_granted(_push_key(passage))
+    async def _may_push(self, passage: _Passage) -> bool:
+        """Say whether the body may go though the primary didn't ask for it within a second."""
+        try:
+            await self._rights.require(passage.presented, passage.write.repository)
+        except RegistryError as exc:
+            passage.refusal = exc
+            return False
+        return True
 
     # --- back -------------------------------------------------------------------------------------
 
     async def _respond(self, passage: _Passage, answer: Answer) -> web.Response:
         exchange = passage.exchange
-        if answer.status in (401, 403):
-            self._rights.refuse(_push_key(passage), Denied())
+        self._rights.note(passage.presented, passage.write.repository, answer.status)
         if answer.status == 401:
             await answer.drop()
             raise Unauthorized(
@@ -203,9 +209,6 @@ class Pushes:
     async def _follow_up(self, passage: _Passage, answer: Answer, response: web.Response) -> None:
         """Do here what the primary's answer means."""
         write = passage.write
-        if answer.status < 300:
-            self._rights.grant(_push_key(passage))
-            self._rights.grant((passage.presented.caller, ANYWHERE, Action.PUSH))
         match write:
             case UploadStart() | UploadStep():
                 await self._upload_went_on(passage, write, answer, response)
@@ -274,11 +277,6 @@ def _acknowledged(answer: Answer) -> int:
         return 0
     # docker-registry says 0-0 for an empty session as well as for one byte
     return 0 if last == "0" else int(last) + 1
-
-
-def _push_key(passage: _Passage) -> RightKey:
-    repository = passage.write.repository or ANYWHERE
-    return passage.presented.caller, repository, Action.PUSH
 
 
 def _plain_error(status: int) -> bytes:

@@ -164,4 +164,5 @@ def _subject(asked: Request) -> Subject:
         name = asked.reference
     elif isinstance(asked, (BlobPull, BlobDelete, Referrers)):
         name = asked.digest
-    return Subject(kind, asked.repository, str(name), asked.action)
+    source = asked.source or "" if isinstance(asked, UploadStart) else ""
+    return Subject(kind, asked.repository, str(name), asked.action, source)

@@ -29,7 +29,10 @@ class BodyAborted(Exception):
 
 
 class Sender:
-    """Sends bodies. *write_timeout*: seconds that a client may take no byte."""
+    """Sends bodies. *write_timeout*: seconds that a client may take no byte of a file.
+
+    What goes through the transport is watched by the connection's protocol in the same way.
+    """
 
     def __init__(self, executor: Executor, write_timeout: float, metrics: Metrics) -> None:
         self._executor = executor
@@ -58,8 +61,10 @@ class Sender:
                 await self._send_copied(exchange, response, content)
             else:
                 await self._send_file(exchange, content)
-        except (RegistryError, FileReadFailed, TimeoutError, ConnectionError) as exc:
+        except (RegistryError, FileReadFailed, OSError) as exc:
             exchange.error = str(exc) or type(exc).__name__
+            if isinstance(exc, FileReadFailed) and isinstance(content, File):
+                content.growth.read_failed()
             self._abort(exchange.request)
             raise BodyAborted from exc
         except BaseException:
@@ -87,8 +92,7 @@ class Sender:
             if len(chunk) > left:
                 raise BodyAborted("more than was announced")
             left -= len(chunk)
-            async with asyncio.timeout(self._timeout):
-                await response.write(chunk)
+            await response.write(chunk)
             self._count(exchange, content.resolution.origin, len(chunk))
         if left:
             raise ConnectionAbortedError("less than was announced")
@@ -104,10 +108,10 @@ class Sender:
             while position < stop:
                 limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
                 await sender.send(growth.descriptor_number, position, limit)
-                self._count(exchange, content.resolution.origin, limit - position)
                 position = limit
         finally:
             sender.close()
+            self._count(exchange, content.resolution.origin, sender.sent_bytes)
 
     async def _send_copied(
         self, exchange: Exchange, response: web.StreamResponse, content: File
@@ -118,8 +122,7 @@ class Sender:
             limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
             size = LARGE_WRITE_BYTES if self.sending < FEW_CONNECTIONS else SMALL_WRITE_BYTES
             data = await self._read(growth.descriptor_number, position, min(size, limit - position))
-            async with asyncio.timeout(self._timeout):
-                await response.write(data)
+            await response.write(data)
             self._count(exchange, content.resolution.origin, len(data))
             position += len(data)
 

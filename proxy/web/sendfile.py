@@ -11,6 +11,8 @@ import errno
 import os
 from concurrent.futures import Executor
 
+from proxy.web.unsent import unsent_in_kernel
+
 SENDFILE_BYTES = 512 << 10
 YIELD_BYTES = 4 << 20
 BUFFER_EMPTY_POLL_SECONDS = 0.002
@@ -32,6 +34,7 @@ class PlainSender:
         self._loop = asyncio.get_running_loop()
         self._socket = os.dup(transport.get_extra_info("socket").fileno())
         self._sent_without_pause = 0
+        self.sent_bytes = 0
 
     def close(self) -> None:
         """Let go of the duplicate."""
@@ -73,6 +76,7 @@ class PlainSender:
             raise FileReadFailed(str(exc)) from exc
         if sent == 0:
             raise FileReadFailed("the file is shorter than it was")
+        self.sent_bytes += sent
         self._sent_without_pause += sent
         if self._sent_without_pause >= YIELD_BYTES:
             self._sent_without_pause = 0
@@ -80,12 +84,20 @@ class PlainSender:
         return sent
 
     async def _wait_until_writable(self) -> None:
+        """Wait for room in the kernel's buffer, for as long as the client takes bytes out of it.
+
+        The kernel tells of room only when a good part of some MiB is free, which takes a slow
+        client long.
+        """
         self._sent_without_pause = 0
         writable = self._loop.create_future()
         self._loop.add_writer(self._socket, _wake, writable)
         try:
-            async with asyncio.timeout(self._timeout):
-                await writable
+            unsent = unsent_in_kernel(self._socket)
+            while not (await asyncio.wait((writable,), timeout=self._timeout))[0]:
+                before, unsent = unsent, unsent_in_kernel(self._socket)
+                if unsent >= before:
+                    raise TimeoutError("the client takes nothing")
         finally:
             self._loop.remove_writer(self._socket)
 

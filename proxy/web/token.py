@@ -109,7 +109,7 @@ class TokenRoute:
         caller = self._known.keeper.caller(asked.credential)
         wish = TokenWish(caller, asked.credential, scopes[0])
         await self._logins.require(
-            caller, lambda: self._realm.pull_token(wish, asked_since=self._known.logins.now())
+            caller, lambda: self._realm.pull_token(wish, asked_after=self._known.logins.now())
         )
         allowed = tuple(scope for scope in scopes if not self._is_refused(caller, scope))
         return self._issued(caller, challenge, allowed)

@@ -153,7 +153,7 @@ def is_right(reply: RawReply, target: Target) -> bool:
 def test_no_lie_is_ever_complete(
     upstream: HostileUpstream, replica: InProcess, lie: Lie, kind: str
 ) -> None:
-    """C1: whatever the upstream says, complete answers are right, and so is what the store shows."""
+    """C1: whatever the upstream says, complete answers are right, and so is what is kept."""
     repository = f"{lie.name}/{kind}"
     target = put(upstream, repository, kind)
     faults = [

@@ -4,7 +4,7 @@ import pytest
 
 from tests.fills.calls import blob_path, call, causes, get, head, manifest_path
 from tests.fills.in_process import InProcess
-from tests.support.hostile import HostileUpstream
+from tests.support.hostile import BLOBS, MANIFESTS, HostileUpstream
 from tests.support.images import MANIFEST_TYPES, Manifest, oci_image
 from tests.support.kinds import KINDS, Kind
 from tests.support.layers import digest_of, random_blob
@@ -47,7 +47,7 @@ def test_a_head_of_a_blob_downloads_nothing(upstream: HostileUpstream, replica: 
     assert reply.header("Docker-Content-Digest") == content.digest
     with causes(upstream, head(missing, 404)):
         replica.client.head(missing).expect(404)
-    assert upstream.sent_bytes() == 0
+    assert upstream.sent_bytes(BLOBS) == 0
     assert visible_blobs(replica.store) == {}
 
 
@@ -114,7 +114,7 @@ def test_one_type_for_every_accept(
             reply = replica.client.get(path, headers).expect(200)
             assert reply.body == content.data
             assert reply.header("Content-Type") == content.media_type
-    assert upstream.count("GET") == 1
+    assert upstream.count("GET", MANIFESTS) == 1
 
 
 def test_manifests_with_sha512_digests(upstream: HostileUpstream, replica: InProcess) -> None:

@@ -23,8 +23,8 @@ from tests.support.hostile import (
     WrongByte,
 )
 from tests.support.hostile.faults import AnswerFault
-from tests.support.layers import Blob, random_blob
 from tests.support.images import oci_image
+from tests.support.layers import Blob, random_blob
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.store_tree import linked_blobs, visible_blobs
 from tests.support.token_calls import basic_value

@@ -1,16 +1,17 @@
 """Parts of a blob that isn't here yet, or not yet known to be right."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.conftest import Opened
-from tests.fills.calls import blob_path, causes
+from tests.fills.calls import blob_path, causes, get, head
 from tests.fills.crowd import pull
 from tests.fills.in_process import InProcess, in_process
-from tests.support.hostile import BLOBS, HostileUpstream, Stall, WrongByte
+from tests.support.hostile import BLOBS, HostileUpstream, NoLength, Stall, WrongByte
 from tests.support.layers import Blob, random_blob
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.store_tree import blob_path as file_of
-from tests.support.waiting import wait_until
 
 SIZE = 1_000_000
 TAIL_BYTES = 64 << 10
@@ -87,7 +88,7 @@ def test_the_last_byte_waits_for_the_digest(
 async def test_a_wrong_blob_has_no_last_byte(
     upstream: HostileUpstream, replica: InProcess, path: str, part: str
 ) -> None:
-    """C1: of a blob whose first byte is wrong, no part that holds the last byte is ever complete."""
+    """C1: of a blob whose first byte is wrong, no part that holds the last byte is complete."""
     lie = upstream.inject(WrongByte(0), method="GET", path=BLOBS, times=None)
     found = await pull(replica.address, path, {"Range": part})
     assert lie.fired
@@ -109,15 +110,65 @@ async def test_careful_parts_wait_for_the_digest(
     assert (right.status, right.body) == (206, content.data[:100])
 
 
-@pytest.mark.parametrize("at", [0, SIZE - 1])
+@pytest.mark.parametrize("at", [50, SIZE - 1])
 async def test_careful_parts_of_a_damaged_file(
-    opened: Opened, upstream: HostileUpstream, content: Blob, path: str, at: int
+    opened: Opened, upstream: HostileUpstream, store: Path, content: Blob, path: str, at: int
 ) -> None:
     """C21: with unverified_ranges off, a part of a file that rotted while the replica was off isn't
     complete; the file is set aside and fetched again.
     """
-    settings = {"unverified_ranges": False}
-    with in_process(upstream.url, fill=settings) as before:
-        store = before.store.parent.rename(before.store.parent.with_suffix(".kept")) / "store"
-        (store.parent / "store").mkdir(exist_ok=True)
-        assert store.exists()
+    with in_process(upstream.url, store=store) as before:
+        before.client.get(path).expect(200)
+        before.wait_idle()
+    file = file_of(store, content.digest)
+    file.write_bytes(content.data[:at] + bytes([content.data[at] ^ 1]) + content.data[at + 1 :])
+    careful = opened(in_process(upstream.url, store=store, fill={"unverified_ranges": False}))
+    found = await pull(careful.address, path, {"Range": "bytes=0-99"})
+    assert not (found.is_complete and found.status == 206)
+    again = await pull(careful.address, path, {"Range": "bytes=0-99"})
+    assert (again.status, again.body) == (206, content.data[:100])
+    assert upstream.count("GET", path) == 2
+
+
+def test_a_part_outside(
+    upstream: HostileUpstream, replica: InProcess, content: Blob, path: str
+) -> None:
+    """A part beyond the end is 416 with the size, cold and warm, and the fill goes on."""
+    for _ in range(2):
+        reply = replica.client.get(path, {"Range": f"bytes={SIZE}-"}).expect(416)
+        assert reply.header("Content-Range") == f"bytes */{SIZE}"
+        replica.wait_idle()
+    assert upstream.count("GET", path) == 1
+
+
+def test_an_empty_blob(upstream: HostileUpstream, replica: InProcess) -> None:
+    """A blob of no bytes is served and kept like any other."""
+    content = upstream.contents.add_blob("app", random_blob(0))
+    for _ in range(2):
+        reply = replica.client.get(blob_path("app", content.digest)).expect(200)
+        assert reply.header("Content-Length") == "0"
+        replica.wait_idle()
+    assert upstream.count("GET", BLOBS) == 1
+
+
+@pytest.mark.parametrize("size", [0, 100, SIZE])
+def test_a_blob_of_unknown_length(upstream: HostileUpstream, replica: InProcess, size: int) -> None:
+    """A blob of which neither GET nor HEAD tells the length is served once it is known."""
+    content = upstream.contents.add_blob("app", random_blob(size, "unknown"))
+    path = blob_path("app", content.digest)
+    unknown = upstream.inject(NoLength(), path=path, times=None)
+    with causes(upstream, head(path), get(path), head(path)):
+        reply = replica.client.get(path).expect(200)
+    assert unknown.fired == 3
+    assert reply.body == content.data
+    assert reply.header("Content-Length") == str(size)
+
+
+def test_a_wrong_blob_of_unknown_length(upstream: HostileUpstream, replica: InProcess) -> None:
+    """C1: a wrong blob of unknown length is 502, with nothing of it."""
+    content = upstream.contents.add_blob("app", random_blob(SIZE, "unknown"))
+    path = blob_path("app", content.digest)
+    upstream.inject(NoLength(), path=path, times=None)
+    lie = upstream.inject(WrongByte(-1), method="GET", path=path, times=None)
+    assert content.data[:1000] not in replica.client.get(path).expect(502).body
+    assert lie.fired == 1

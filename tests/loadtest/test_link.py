@@ -33,7 +33,7 @@ def sending(size_bytes):
     return send
 
 
-async def ask(reader, writer, size_bytes=1):
+async def ask(reader, writer, *, size_bytes=1):
     """Give how long it takes until *size_bytes* have come for one byte sent."""
     started = time.monotonic()
     writer.write(b"?")
@@ -64,7 +64,7 @@ async def test_the_rate_holds_for_all_connections_together(linked, connected):
     for _ in range(2):
         pairs = [await connected(link) for _ in range(4)]
         started = time.monotonic()
-        await asyncio.gather(*(ask(*pair, size) for pair in pairs))
+        await asyncio.gather(*(ask(*pair, size_bytes=size) for pair in pairs))
         times.append(time.monotonic() - started)
     assert min(times) >= 4 * size / rate * 0.95
     assert min(times) < 4 * size / rate * 1.3
@@ -74,7 +74,7 @@ async def test_connections_share_the_rate_evenly(linked, connected):
     rate, size = 20e6, 1_000_000
     link = await linked(sending(size), rate_bytes_per_second=rate)
     pairs = [await connected(link) for _ in range(4)]
-    times = await asyncio.gather(*(ask(*pair, size) for pair in pairs))
+    times = await asyncio.gather(*(ask(*pair, size_bytes=size) for pair in pairs))
     assert min(times) > max(times) * 0.7
 
 
@@ -83,10 +83,10 @@ async def test_one_connection_gets_no_more_than_its_own_rate(linked, connected):
     link = await linked(
         sending(size), rate_bytes_per_second=40e6, connection_rate_bytes_per_second=5e6
     )
-    alone = min([await ask(*await connected(link), size) for _ in range(2)])
+    alone = min([await ask(*await connected(link), size_bytes=size) for _ in range(2)])
     assert size / 5e6 * 0.95 <= alone < size / 5e6 * 1.4
     pairs = [await connected(link) for _ in range(4)]
-    times = await asyncio.gather(*(ask(*pair, size) for pair in pairs))
+    times = await asyncio.gather(*(ask(*pair, size_bytes=size) for pair in pairs))
     assert max(times) < size / 5e6 * 2, "four at once take no longer than one"
 
 

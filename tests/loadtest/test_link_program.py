@@ -35,7 +35,6 @@ def test_an_unknown_verb_is_answered_with_the_known_ones(link):
 
 
 def test_a_program_that_ends_at_its_start_is_reported_with_what_it_said(tmp_path):
-    program = Program("liar", ["sh", "-c", "echo no such thing; exit 3"], tmp_path, lambda: None)
     program = Program(
         "liar",
         ["sh", "-c", "echo no such thing; exit 3"],

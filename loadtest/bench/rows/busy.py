@@ -9,7 +9,6 @@ from loadtest.bench.client import Client
 from loadtest.bench.curl import downloading
 from loadtest.bench.lab import LINK, Lab
 from loadtest.bench.measurement import Measurement, at_most
-from loadtest.bench.peers import median_ratio
 from loadtest.bench.wrk import Endpoint, drive
 from loadtest.programs import LinkProgram, Replica, TinyPrimary
 from loadtest.tiny.fixed import REPOSITORY, TAG
@@ -54,7 +53,7 @@ class Busy:
                     busy.append(drive(endpoint, 1, lab.window_seconds, room).p99_seconds)
         yield Measurement(
             f"warm manifest while {_FILLS} fills and {_READERS} readers run: p99",
-            median_ratio(busy, idle),
+            median(busy) / median(idle),
             at_most(2.0),
             f"{show_seconds(median(busy))} beside {show_seconds(median(idle))} idle",
         )
