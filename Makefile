@@ -12,7 +12,7 @@ ARGS ?=
 # Programs a verb starts, as PROGRAM or PROGRAM=DEBIAN-PACKAGE.
 demo_programs := docker-registry skopeo
 test_programs := docker-registry skopeo containerd ctr=containerd nginx openssl strace
-bench_programs := docker-registry nginx openssl wrk
+bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev
 
 # A package is checked from its first module on.
 packages := config geo hub loadtest proxy tests/support

@@ -15,7 +15,7 @@ from proxy.app import Replica
 from proxy.app.descriptors import raise_limit
 from proxy.cli.settings import load_settings
 from proxy.oci.errors import RegistryError
-from proxy.registry.sidecar import SchemaTooNew
+from proxy.registry.sqlite_file import SchemaTooNew
 from proxy.registry.tree import StoreInUse
 from proxy.telemetry.logs import EventLog, Level
 

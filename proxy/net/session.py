@@ -21,7 +21,7 @@ from yarl import URL
 from proxy.net.origins import AddressPolicy, Origin, bracketed
 from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrigin
 
-READ_BUFFER_BYTES = 256 << 10
+READ_BUFFER_BYTES = 128 << 10
 CONTINUE_WAIT_SECONDS = 1.0
 ANSWER_WAIT_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 60.0

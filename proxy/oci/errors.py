@@ -119,11 +119,13 @@ class Absent(RegistryError):
     """The thing asked for doesn't exist, as far as this caller may know.
 
     `is_confirmed` says that the primary itself said so in the spec's words: a 404 of something
-    on the way (a default backend, plain text) is no proof that anything is gone.
+    on the way (a default backend, plain text) is no proof that anything is gone. `is_foreign` says
+    that it looks like such a one.
     """
 
     status = 404
     is_confirmed: bool = False
+    is_foreign: bool = False
 
 
 class NameUnknown(Absent):

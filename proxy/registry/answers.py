@@ -65,7 +65,7 @@ def error_of(
         case 403:
             return Denied(message)
         case 404:
-            return _absence(code, asked)
+            return _absence(code, headers, asked)
         case 416:
             return _range_invalid(headers)
         case 508:
@@ -86,12 +86,14 @@ def _unavailable(status: int, headers: Mapping[str, str]) -> Unavailable:
     return error
 
 
-def _absence(code: str, asked: Pull | Listing) -> Absent:
+def _absence(code: str, headers: Mapping[str, str], asked: Pull | Listing) -> Absent:
     if code == NameUnknown.code:
         error: Absent = NameUnknown()
     else:
         error = BlobUnknown() if isinstance(asked, BlobPull) else ManifestUnknown()
     error.is_confirmed = code in _CONFIRMING_CODES
+    is_page = headers.get("Content-Type", "").lower().startswith("text/")
+    error.is_foreign = is_page and not code and "Docker-Distribution-Api-Version" not in headers
     return error
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
-from proxy.oci.errors import RegistryError, Unauthorized, Unavailable
+from proxy.oci.errors import Absent, BadGateway, RegistryError, Unauthorized, Unavailable
 from proxy.registry.decisions import Decisions, Standing
 from proxy.registry.single_flight import SingleFlight
 from proxy.telemetry.labels import DecisionUse
@@ -48,9 +48,7 @@ class Asking(Generic[K]):
                 await self._questions.run(question, lambda: self._noted(key, ask))
                 return DecisionUse.ASKED
 
-    def _ask_behind(
-        self, key: K, question: Hashable, ask: Callable[[], Awaitable[object]]
-    ) -> None:
+    def _ask_behind(self, key: K, question: Hashable, ask: Callable[[], Awaitable[object]]) -> None:
         if self._decisions.may_ask_behind(key):
             self._questions.start_behind(question, lambda: self._noted(key, ask))
 
@@ -60,22 +58,29 @@ class Asking(Generic[K]):
         try:
             async with asyncio.timeout(GRACE_WAIT_SECONDS):
                 await self._questions.run(question, lambda: self._noted(key, ask))
-        except (Unavailable, TimeoutError):
+        except TimeoutError:
             self._decisions.note_reached(key, is_reached=False)
+            return DecisionUse.GRACE
+        except RegistryError as exc:
+            if not _is_no_answer(exc):
+                raise
             return DecisionUse.GRACE
         return DecisionUse.ASKED
 
     async def _noted(self, key: K, ask: Callable[[], Awaitable[object]]) -> None:
         try:
             await ask()
-        except Unavailable:
-            self._decisions.note_reached(key, is_reached=False)
-            raise
-        except RegistryError:
-            self._decisions.note_reached(key, is_reached=True)
+        except RegistryError as exc:
+            self._decisions.note_reached(key, is_reached=not _is_no_answer(exc))
             raise
         self._decisions.note_reached(key, is_reached=True)
 
     async def close(self) -> None:
         """End what is running."""
         await self._questions.close()
+
+
+def _is_no_answer(error: RegistryError) -> bool:
+    """Say whether nobody who could decide was reached: a page isn't the registry's word."""
+    is_foreign = isinstance(error, Absent) and error.is_foreign
+    return is_foreign or isinstance(error, (Unavailable, BadGateway))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
-from proxy.oci.errors import BadGateway, Unavailable
+from proxy.oci.errors import Absent, BadGateway, SizeInvalid, Unavailable
 from proxy.oci.reference import Repository
 from proxy.oci.request import Action, Catalog, Listing, Referrers, TagList
 from proxy.registry.callers import RightKey
@@ -73,7 +73,10 @@ class Listings:
 
     async def _ask(self, listing: Listing) -> ListingAnswer:
         answer = await self._primary.listing(listing)
-        body = await answer.read(MAX_LISTING_BYTES)
+        try:
+            body = await answer.read(MAX_LISTING_BYTES)
+        except SizeInvalid as exc:
+            raise BadGateway("the primary's list is larger than allowed") from exc
         if answer.content_length not in (None, len(body)):
             raise Unavailable
         headers = {name: answer.header(name) for name in _KEPT_HEADERS if answer.header(name)}
@@ -89,21 +92,31 @@ class Listings:
         match = _LINK.search(header)
         if match is None:
             raise BadGateway("the primary's Link header can't be read")
-        parts = urlsplit(urljoin(path, match.group(1)))
+        try:
+            parts = urlsplit(urljoin(path, match.group(1)))
+        except ValueError as exc:
+            raise BadGateway("the primary's Link header can't be read") from exc
         if parts.hostname is not None and not self._is_own_host(parts.hostname):
             raise BadGateway("the primary's next page is on another host")
-        return f'<{parts.path}?{parts.query}>; rel="next"'
+        target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        return f'<{target}>; rel="next"'
 
     # --- tags -------------------------------------------------------------------------------------
 
     async def _tags(self, listing: TagList) -> ListingAnswer:
+        drops = self._sidecar.answer_drops
         try:
             answer = await self._ask(listing)
         except Unavailable:
             return await self._last_tags(listing)
+        except Absent as exc:
+            if not exc.is_foreign:
+                raise
+            return await self._last_tags(listing)
+        _check_tags(answer.body)
         is_whole = listing.n is None and not listing.last and not listing.others
         if is_whole and "Link" not in answer.headers:
-            self._keep(TAGS, listing.repository, "", answer)
+            self._keep(TAGS, listing.repository, "", answer, drops)
         return answer
 
     async def _last_tags(self, listing: TagList) -> ListingAnswer:
@@ -125,6 +138,7 @@ class Listings:
 
     async def _referrers(self, listing: Referrers) -> ListingAnswer:
         key = f"{listing.digest}?{listing.query}"
+        drops = self._sidecar.answer_drops
         row = await self._kept(REFERRERS, listing.repository, key)
         age = self._clock.wall() - row.checked_at if row else 0.0
         if row is not None and age < self._rules.ttl and self._is_let_in(listing):
@@ -136,7 +150,7 @@ class Listings:
             if row is None:
                 raise
             return _answer_of(row, age)
-        self._keep(REFERRERS, listing.repository, key, answer)
+        self._keep(REFERRERS, listing.repository, key, answer, drops)
         return answer
 
     # --- rights and keeping -----------------------------------------------------------------------
@@ -154,9 +168,28 @@ class Listings:
             return None
         return row
 
-    def _keep(self, kind: str, repository: Repository, key: str, answer: ListingAnswer) -> None:
+    def _keep(
+        self, kind: str, repository: Repository, key: str, answer: ListingAnswer, drops: int
+    ) -> None:
+        """Keep an answer, unless some were dropped since it was asked for: it may be as old."""
+        if drops != self._sidecar.answer_drops:
+            return
         row = AnswerRow(json.dumps(dict(answer.headers)), answer.body, self._clock.wall())
         self._sidecar.put_answer(kind, repository, key, row)
+
+
+def _check_tags(body: bytes) -> None:
+    """Return if *body* is a list of tags.
+
+    Raises: BadGateway.
+    """
+    try:
+        tags = json.loads(body)["tags"] or []
+        is_list = isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+        raise BadGateway("the primary's answer is no list of tags") from exc
+    if not is_list:
+        raise BadGateway("the primary's answer is no list of tags")
 
 
 def _answer_of(row: AnswerRow, stale_seconds: float | None) -> ListingAnswer:
@@ -164,11 +197,13 @@ def _answer_of(row: AnswerRow, stale_seconds: float | None) -> ListingAnswer:
 
 
 def _page_of(row: AnswerRow, listing: TagList, age: float) -> ListingAnswer:
-    """Cut a complete list to a page: the tags after `last`, at most `n` of them."""
+    """Cut a complete list to a page: the tags after `last`, at most `n` of them, in the spec's
+    order: cut in another, the pages would not be the whole list.
+    """
     if listing.n is None and not listing.last:
         return _answer_of(row, age)
     document = json.loads(row.body)
-    tags = [tag for tag in document.get("tags") or [] if tag > listing.last]
+    tags = sorted(tag for tag in document["tags"] or [] if tag > listing.last)
     page = tags if listing.n is None else tags[: listing.n]
     headers = {"Content-Type": "application/json"}
     if page and len(page) < len(tags):

@@ -1,16 +1,10 @@
-"""The sidecar: what the tree can't say, in one SQLite file on one connection in one thread.
+"""The sidecar: what the tree can't say, in one SQLite file.
 
-Losing it may cost freshness, never rights or bytes: it is an index that fills again. A damaged
-file is moved aside and begun anew; one written by a newer version is refused.
-
-One connection, since SQLite 3.7.0 to 3.51.2 can corrupt a WAL that two connections checkpoint;
-the journal mode is TRUNCATE for the same reason.
+Losing it may cost freshness, never rights or bytes: it is an index that fills again.
 """
 
 import asyncio
-import sqlite3
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +13,10 @@ from typing import TypeVar
 from proxy.oci.digest import Digest
 from proxy.oci.errors import DigestInvalid
 from proxy.oci.reference import Repository, Tag
+from proxy.registry import sqlite_file
+from proxy.registry.sqlite_file import Row, SqliteFile, Statement
 
 SCHEMA_VERSION = 1
-BUSY_TIMEOUT_SECONDS = 1.0
 WRITE_WITHIN_SECONDS = 0.2
 MAX_QUEUED_WRITES = 10_000
 
@@ -39,11 +34,6 @@ CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
 T = TypeVar("T")
-Statement = tuple[str, tuple[object, ...]]
-
-
-class SchemaTooNew(Exception):
-    """The file was written by a newer version of this program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,56 +56,36 @@ class AnswerRow:
 class Sidecar:
     """Reads wait for the thread; writes are queued and leave together within 0.2 s.
 
-    A file that can't be used (locked by another, full disk) costs what it would have told:
-    reads then find nothing, and writes are dropped and counted in `failures`.
+    A file that can't be used (locked by another, full disk) costs what it would have told: reads
+    then find nothing, writes are tried again and, beyond a number, dropped. `failures` counts that.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = SqliteFile(path, _SCHEMA, SCHEMA_VERSION)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sidecar")
-        self._connection: sqlite3.Connection | None = None
         self._queue: list[Statement] = []
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._flush_job: asyncio.Future[None] | None = None
-        self.failures = 0
+        self._flush_job: asyncio.Future[bool] | None = None
+        self._dropped_writes = 0
+
+    @property
+    def failures(self) -> int:
+        """How often the file couldn't be used, or a write was dropped."""
+        return self._file.failures + self._dropped_writes
 
     async def open(self) -> None:
-        """Open the file; begin anew if it is damaged.
+        """Open the file; see `SqliteFile.open`.
 
-        Raises: SchemaTooNew. OSError or sqlite3.Error never: without a file all goes on.
+        Raises: SchemaTooNew.
         """
-        await self._run(self._open)
-
-    def _open(self) -> None:
-        try:
-            self._connection = _connect(self._path)
-        except sqlite3.DatabaseError as exc:
-            if isinstance(exc, sqlite3.OperationalError):
-                self.failures += 1
-                return
-            aside = self._path.with_suffix(f".damaged-{int(time.time())}")
-            self._path.rename(aside)
-            self._path.with_suffix(".sqlite-journal").unlink(missing_ok=True)
-            self._connection = _connect(self._path)
+        await self._run(self._file.open)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    async def _one(self, sql: str, *values: object) -> tuple[object, ...] | None:
-        queued, self._queue = self._queue, []
-
-        def work() -> tuple[object, ...] | None:
-            self._commit(queued)  # what was put before is seen
-            if self._connection is None:
-                return None
-            try:
-                row: tuple[object, ...] | None = self._connection.execute(sql, values).fetchone()
-            except sqlite3.Error:
-                self.failures += 1
-                return None
-            return row
-
-        return await self._run(work)
+    async def _one(self, sql: str, *values: object) -> Row | None:
+        await self.flush()  # what was put before is seen
+        return await self._run(lambda: self._file.one(sql, values))
 
     # --- tags ---------------------------------------------------------------------------------
 
@@ -175,6 +145,7 @@ class Sidecar:
 
     def drop_answers(self, kind: str, repository: Repository, key_prefix: str = "") -> None:
         """Forget the listings of a repository whose key begins with *key_prefix*."""
+        self.answer_drops += 1
         self._write(
             "DELETE FROM answer WHERE kind = ? AND repository = ? AND substr(key, 1, ?) = ?",
             kind,
@@ -198,71 +169,54 @@ class Sidecar:
 
     def _write(self, sql: str, *values: object) -> None:
         if len(self._queue) >= MAX_QUEUED_WRITES:
-            self.failures += 1
+            self._dropped_writes += 1
             return
         self._queue.append((sql, values))
+        self._flush_in(WRITE_WITHIN_SECONDS)
+
+    def _flush_in(self, seconds: float) -> None:
         if self._flush_timer is None and self._flush_job is None:
             loop = asyncio.get_running_loop()
-            self._flush_timer = loop.call_later(WRITE_WITHIN_SECONDS, self._start_flush)
+            self._flush_timer = loop.call_later(seconds, self._start_flush)
 
     def _start_flush(self) -> None:
-        self._flush_timer = None
+        self._stop_timer()
         batch, self._queue = self._queue, []
         loop = asyncio.get_running_loop()
-        self._flush_job = loop.run_in_executor(self._thread, self._commit, batch)
-        self._flush_job.add_done_callback(self._flush_ended)
+        self._flush_job = loop.run_in_executor(self._thread, self._file.commit, batch)
+        self._flush_job.add_done_callback(lambda job: self._flush_ended(job, batch))
 
-    def _flush_ended(self, _job: asyncio.Future[None]) -> None:
+    def _stop_timer(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+
+    def _flush_ended(self, job: asyncio.Future[bool], batch: list[Statement]) -> None:
+        """Go on with what came meanwhile; what couldn't be written now is tried again later."""
         self._flush_job = None
+        if job.cancelled() or job.exception() is not None:  # it would fail again
+            self._dropped_writes += len(batch)
+        elif not job.result():
+            waiting = [*batch, *self._queue]
+            self._queue = waiting[:MAX_QUEUED_WRITES]
+            self._dropped_writes += len(waiting) - len(self._queue)
+            self._flush_in(sqlite_file.RETRY_SECONDS)
+            return
         if self._queue:
             self._start_flush()
 
-    def _commit(self, batch: Iterable[Statement]) -> None:
-        if self._connection is None:
-            return
-        try:
-            with self._connection:
-                for sql, values in batch:
-                    self._connection.execute(sql, values)
-        except sqlite3.Error:
-            self.failures += 1
-
     async def flush(self) -> None:
-        """Wait until everything that was put is written."""
-        while self._flush_timer is not None or self._flush_job is not None:
-            if self._flush_timer is not None:
-                self._flush_timer.cancel()
-                self._start_flush()
-            if self._flush_job is not None:
-                await asyncio.wait((self._flush_job,))
+        """Try to write everything that was put before."""
+        if self._flush_job is not None:
+            await asyncio.wait((self._flush_job,))
+        if self._flush_job is None and self._queue:
+            self._start_flush()
+        if self._flush_job is not None:
+            await asyncio.wait((self._flush_job,))
 
     async def close(self) -> None:
-        """Write what is queued and close."""
+        """Write what is queued, if that can be done now, and close."""
         await self.flush()
-        await self._run(self._close)
+        self._stop_timer()
+        await self._run(self._file.close)
         self._thread.shutdown(wait=True)
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False, cached_statements=64
-    )
-    try:
-        connection.execute("PRAGMA journal_mode = TRUNCATE")
-        connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("quick_check failed")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > SCHEMA_VERSION:
-            raise SchemaTooNew(f"{path} has schema {version}; this version reads {SCHEMA_VERSION}")
-        if version == 0:
-            connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = 1; COMMIT;")
-    except BaseException:
-        connection.close()
-        raise
-    return connection

@@ -17,7 +17,7 @@ from proxy.oci.errors import StoreUnavailable
 from proxy.registry.ending import to_its_end
 from proxy.registry.tree import Tree
 
-MAX_PENDING_BYTES = 1 << 20
+MAX_PENDING_BYTES = 256 << 10
 SYNC_EVERY_BYTES = 32 << 20
 
 

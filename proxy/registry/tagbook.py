@@ -1,8 +1,8 @@
 """What is known of tags here: in memory, in the tree, and when it was checked in the sidecar.
 
 The tree's link is the authority for the digest; the sidecar only says when it was checked. A
-change counts only if the request behind it started after the one behind the last change, so a tag
-never shows an older state of the primary than it showed.
+change counts only if the request behind it started after the one behind the last change, or after
+the tag was dropped, so a tag never shows an older state of the primary than it showed.
 """
 
 from dataclasses import dataclass, replace
@@ -44,6 +44,9 @@ class TagBook:
         self._clock = clock
         self._log = log
         self._states: BoundedMap[tuple[Repository, Tag], TagState] = BoundedMap(MAX_REMEMBERED_TAGS)
+        self._dropped_at: BoundedMap[tuple[Repository, Tag], float] = BoundedMap(
+            MAX_REMEMBERED_TAGS
+        )
 
     def remembered(self, repository: Repository, tag: Tag) -> TagState | None:
         """Give what is in memory of a tag."""
@@ -58,15 +61,21 @@ class TagBook:
             digest = await self._tree.tag(repository, tag)
         except StoreUnavailable:
             return None
-        if digest is None:
+        if digest is None or self._was_dropped(repository, tag):
             return None
         row = await self._sidecar.tag(repository, tag)
         checked_at = NEVER
         if row is not None and row.digest == digest:
             checked_at = self._clock.now() - max(0.0, self._clock.wall() - row.checked_at)
+        if self._was_dropped(repository, tag):
+            return None
         state = self._states.get((repository, tag)) or TagState(digest, checked_at, checked_at)
         self._states.put((repository, tag), state)
         return state
+
+    def _was_dropped(self, repository: Repository, tag: Tag) -> bool:
+        """Say whether a tag was dropped in this life: what the tree still says of it is old."""
+        return self._dropped_at.get((repository, tag)) is not None
 
     def age(self, state: TagState) -> float:
         """Give the seconds since a state was last checked."""
@@ -76,20 +85,34 @@ class TagBook:
         self, repository: Repository, tag: Tag, digest: Digest, asked_at: float
     ) -> None:
         """Let a tag name *digest*, unless something newer was applied meanwhile."""
-        state = self._states.get((repository, tag))
-        if state is not None and state.asked_at > asked_at:
+        key = (repository, tag)
+        state = self._states.get(key)
+        newest = state.asked_at if state is not None else self._dropped_at.get(key)
+        if newest is not None and newest > asked_at:
             return
-        self._states.put((repository, tag), TagState(digest, self._clock.now(), asked_at))
+        self._states.put(key, TagState(digest, self._clock.now(), asked_at))
         self._sidecar.put_tag(repository, tag, TagRow(digest, self._clock.wall()))
         if state is not None and state.digest == digest:
             return
         try:
-            await self._tree.put_tag(repository, tag, digest)
+            await self._write(repository, tag, digest)
         except StoreUnavailable:
             return  # it is known in memory; the disk learns it at the next change
 
+    async def _write(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        """Bring a tag to the disk; whoever writes last leaves there what is in memory."""
+        await self._tree.put_tag(repository, tag, digest)
+        self._dropped_at.drop((repository, tag))
+        state = self._states.get((repository, tag))
+        if state is not None and state.digest != digest:
+            await self._write(repository, tag, state.digest)
+
     async def note_missing(self, repository: Repository, tag: Tag, state: TagState) -> None:
-        """Note a confirmed 404; the second one, some seconds later, removes the tag."""
+        """Note a confirmed 404 to a question about *state*; the second one, some seconds later,
+        removes the tag.
+        """
+        if self._states.get((repository, tag)) is not state:
+            return  # something newer is known
         now = self._clock.now()
         if state.missing_since is None:
             self._states.put((repository, tag), replace(state, missing_since=now))
@@ -100,6 +123,7 @@ class TagBook:
     async def drop(self, repository: Repository, tag: Tag) -> None:
         """Remove a tag."""
         self._states.drop((repository, tag))
+        self._dropped_at.put((repository, tag), self._clock.now())
         self._sidecar.drop_tag(repository, tag)
         try:
             await self._tree.drop_tag(repository, tag)

@@ -3,7 +3,8 @@
 Rules:
 - Checks of one tag are serialised.
 - Unreachable, 5xx, 429 and answers that can't be used: the last known digest, marked stale, up to
-  `stale_limit` after its last check.
+  `stale_limit` after its last check. Where the primary named a time to come again (Retry-After), it
+  isn't asked about known tags for that caller before.
 - 401, 403, 404, 412, 451: that is the answer to this client. A tag is removed here only by a
   confirmed 404 (in the spec's words, on a GET), twice at least five seconds apart.
 """
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from proxy.oci.caller import Caller
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Absent,
@@ -22,9 +24,11 @@ from proxy.oci.errors import (
     Unauthorized,
     Unavailable,
 )
+from proxy.oci.manifest import SCHEMA1_TYPES
 from proxy.oci.reference import Repository, Tag
 from proxy.oci.request import ManifestPull, Pull
 from proxy.oci.span import RangeRequest
+from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import Clock
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
@@ -35,6 +39,9 @@ from proxy.registry.store import bytes_content, part_of
 from proxy.registry.tagbook import TagBook, TagState
 from proxy.telemetry.labels import Origin
 from proxy.telemetry.logs import EventLog
+
+MAX_QUIET_SECONDS = 300
+MAX_QUIET_CALLERS = 10_000
 
 
 class Freshness(StrEnum):
@@ -57,6 +64,14 @@ class TagRules:
     policy: Callable[[Repository, Tag], Freshness]
     ttl: float
     stale_limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """The primary wants to be left alone *until*, as it said with *error*."""
+
+    until: float
+    error: Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,7 @@ class FreshTags:
         self._rules = rules
         self._clock = clock
         self._log = log
+        self._quiet: BoundedMap[Caller, _Quiet] = BoundedMap(MAX_QUIET_CALLERS)
         self._checks: SingleFlight[tuple[Repository, Tag], Fetched | None] = SingleFlight()
 
     # --- the contract -----------------------------------------------------------------------------
@@ -135,16 +151,30 @@ class FreshTags:
         freshness = self._rules.policy(pull.repository, tag)
         if state is not None and self._is_fresh(state, freshness):
             return _pinned(pull, state)
+        quiet = self._quiet.get(pull.caller)
+        if state is not None and quiet is not None and self._clock.now() < quiet.until:
+            return self._stale(pull, tag, state, quiet.error)
         try:
-            fetched = await self._check(pull, tag, is_strict=freshness is Freshness.ALWAYS)
+            return await self._asked(pull, tag, freshness)
         except (Unavailable, BadGateway) as exc:
+            self._note_quiet(pull.caller, exc)
             return self._stale(pull, tag, state, exc)
-        if fetched is not None and not fetched.is_storable:
-            return Pinned(pull, passing=fetched)
-        state = self._book.remembered(pull.repository, tag)
-        if state is None:  # it was deleted while it was asked for
-            raise ManifestUnknown
-        return _pinned(pull, state)
+
+    async def _asked(self, pull: ManifestPull, tag: Tag, freshness: Freshness) -> Pinned:
+        """Pin a tag by what the primary says; once more if it was dropped here meanwhile."""
+        for _ in range(2):
+            fetched = await self._check(pull, tag, is_strict=freshness is Freshness.ALWAYS)
+            if fetched is not None and not fetched.is_storable:
+                return Pinned(pull, passing=fetched)
+            state = self._book.remembered(pull.repository, tag)
+            if state is not None:
+                return _pinned(pull, state)
+        raise ManifestUnknown
+
+    def _note_quiet(self, caller: Caller, error: RegistryError) -> None:
+        if isinstance(error, Unavailable) and error.is_time_named:
+            seconds = min(error.retry_after_seconds, MAX_QUIET_SECONDS)
+            self._quiet.put(caller, _Quiet(self._clock.now() + seconds, error))
 
     def _is_fresh(self, state: TagState, freshness: Freshness) -> bool:
         if freshness is Freshness.NEVER:
@@ -201,6 +231,8 @@ class FreshTags:
             changed = await self._fetcher.is_changed(pull, state.digest)
         except Absent:
             return await self._confirm_absence(pull, tag, state, asked_at)
+        if changed is not None and changed.descriptor.media_type in SCHEMA1_TYPES:
+            return await self._fetch(pull, tag, asked_at)
         digest = state.digest if changed is None else changed.descriptor.digest
         if changed is not None:
             await self._inner.resolve(replace(pull, reference=digest))
@@ -208,11 +240,16 @@ class FreshTags:
         return None
 
     async def _fetch(self, pull: ManifestPull, tag: Tag, asked_at: float) -> Fetched:
-        """Fetch by tag: one round trip gives digest and bytes."""
+        """Fetch by tag: one round trip gives digest and bytes.
+
+        What can't be kept is passed on; what the tag named before is older, and forgotten.
+        """
         fetched = await self._fetcher.manifest(pull)
-        if not fetched.is_storable:
-            return fetched
-        if not await self._inner.keep_manifest(pull.repository, fetched):
+        is_kept = fetched.is_storable and await self._inner.keep_manifest(pull.repository, fetched)
+        if not is_kept:
+            state = self._book.remembered(pull.repository, tag)
+            if state is not None and state.asked_at <= asked_at:
+                await self._book.drop(pull.repository, tag)
             return replace(fetched, is_storable=False)
         digest = fetched.manifest.descriptor.digest
         await self._book.apply(pull.repository, tag, digest, asked_at)

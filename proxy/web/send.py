@@ -18,6 +18,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.web.exchange import Exchange
 from proxy.web.protocol import is_tls
 from proxy.web.sendfile import FileReadFailed, PlainSender, is_cached, read_ahead
+from proxy.web.turns import Turns
 
 FEW_CONNECTIONS = 64
 LARGE_WRITE_BYTES = 256 << 10
@@ -38,6 +39,7 @@ class Sender:
         self._executor = executor
         self._timeout = write_timeout
         self._metrics = metrics
+        self._turns = Turns()
         self.sending = 0
 
     async def send(
@@ -102,7 +104,7 @@ class Sender:
         if transport is None:
             raise ConnectionResetError
         growth, position, stop = content.growth, content.span.start, content.span.stop
-        sender = PlainSender(transport, self._executor, self._timeout)
+        sender = PlainSender(transport, self._executor, self._turns, self._timeout)
         try:
             await sender.headers_are_out()
             while position < stop:
@@ -120,6 +122,7 @@ class Sender:
         growth, position, stop = content.growth, content.span.start, content.span.stop
         while position < stop:
             limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
+            await self._turns.take()
             size = LARGE_WRITE_BYTES if self.sending < FEW_CONNECTIONS else SMALL_WRITE_BYTES
             data = await self._read(growth.descriptor_number, position, min(size, limit - position))
             await response.write(data)

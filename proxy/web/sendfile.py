@@ -11,10 +11,10 @@ import errno
 import os
 from concurrent.futures import Executor
 
+from proxy.web.turns import Turns
 from proxy.web.unsent import unsent_in_kernel
 
-SENDFILE_BYTES = 512 << 10
-YIELD_BYTES = 4 << 20
+SENDFILE_BYTES = 256 << 10
 BUFFER_EMPTY_POLL_SECONDS = 0.002
 
 _NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
@@ -27,13 +27,15 @@ class FileReadFailed(Exception):
 class PlainSender:
     """Sends parts of files on one connection; close it before the transport is used again."""
 
-    def __init__(self, transport: asyncio.Transport, executor: Executor, timeout: float) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, executor: Executor, turns: Turns, timeout: float
+    ) -> None:
         self._transport = transport
+        self._turns = turns
         self._executor = executor
         self._timeout = timeout
         self._loop = asyncio.get_running_loop()
         self._socket = os.dup(transport.get_extra_info("socket").fileno())
-        self._sent_without_pause = 0
         self.sent_bytes = 0
 
     def close(self) -> None:
@@ -62,6 +64,7 @@ class PlainSender:
             count = min(SENDFILE_BYTES, stop - start)
             if not is_cached(file, start, count):
                 await read_ahead(self._loop, self._executor, file, start, count)
+            await self._turns.take()
             start += await self._send_some(file, start, count)
 
     async def _send_some(self, file: int, start: int, count: int) -> int:
@@ -77,10 +80,6 @@ class PlainSender:
         if sent == 0:
             raise FileReadFailed("the file is shorter than it was")
         self.sent_bytes += sent
-        self._sent_without_pause += sent
-        if self._sent_without_pause >= YIELD_BYTES:
-            self._sent_without_pause = 0
-            await asyncio.sleep(0)
         return sent
 
     async def _wait_until_writable(self) -> None:
@@ -89,7 +88,6 @@ class PlainSender:
         The kernel tells of room only when a good part of some MiB is free, which takes a slow
         client long.
         """
-        self._sent_without_pause = 0
         writable = self._loop.create_future()
         self._loop.add_writer(self._socket, _wake, writable)
         try:

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import os
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
@@ -11,19 +12,14 @@ import pytest
 
 from proxy.oci.digest import Digest
 from proxy.oci.reference import Tag
-from proxy.registry import sidecar as sidecar_module
-from proxy.registry.sidecar import (
-    MAX_QUEUED_WRITES,
-    SCHEMA_VERSION,
-    AnswerRow,
-    SchemaTooNew,
-    Sidecar,
-    TagRow,
-)
+from proxy.registry import sqlite_file
+from proxy.registry.sidecar import MAX_QUEUED_WRITES, SCHEMA_VERSION, AnswerRow, Sidecar, TagRow
+from proxy.registry.sqlite_file import SchemaTooNew
 from tests.registry_store.ground import A, B
+from tests.support.processes import run
 from tests.support.waiting import eventually
 
-PROXY = Path(sidecar_module.__file__).parents[1]
+PROXY = Path(sqlite_file.__file__).parents[1]
 ROW = TagRow(Digest.of(b"manifest"), 1_700_000_000.5)
 ANSWER = AnswerRow('{"Link":"<x>"}', b'{"tags":[]}\xff\0', 1_700_000_000.5)
 TAG = Tag("1.0")
@@ -94,8 +90,8 @@ async def test_writes_leave_by_themselves(path, sidecar):
 
 async def test_writes_leave_in_order_and_together(sidecar, monkeypatch):
     """Later writes win, and a burst is one commit."""
-    batches, real = [], sidecar._commit
-    monkeypatch.setattr(sidecar, "_commit", lambda batch: batches.append(batch) or real(batch))
+    batches, real = [], sidecar._file.commit
+    monkeypatch.setattr(sidecar._file, "commit", lambda batch: batches.append(batch) or real(batch))
     for number in range(500):
         sidecar.put_tag(A, TAG, TagRow(Digest.of(bytes(number)), 0.0))
         if number % 7 == 0:
@@ -123,6 +119,16 @@ async def test_answers_are_dropped_by_the_beginning_of_their_key(sidecar):
     assert await sidecar.answer("referrers", B, "sha256:ab") is not None
 
 
+async def test_a_write_that_can_never_be_made_stops_no_other(sidecar):
+    """Text that SQLite can't take costs its batch, not all that comes after it."""
+    sidecar.put_answer("tags", A, "\ud800", ANSWER)
+    await sidecar.flush()
+    assert sidecar.failures > 0
+    sidecar.put_tag(A, TAG, ROW)
+    await sidecar.flush()
+    assert await sidecar.tag(A, TAG) == ROW
+
+
 # --- one connection -------------------------------------------------------------------------------
 
 
@@ -144,15 +150,15 @@ def test_one_place_connects():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Attribute) and ast.unparse(node) == "sqlite3.connect":
                 calls.append(file.name)
-    assert calls == ["sidecar.py"]
+    assert calls == ["sqlite_file.py"]
 
 
 async def test_the_journal_is_no_wal(path, sidecar):
     """C24: with the system's SQLite a WAL of two connections can be corrupted: there is none."""
     sidecar.put_tag(A, TAG, ROW)
     await sidecar.flush()
-    (mode,) = sidecar._connection.execute("PRAGMA journal_mode").fetchone()
-    (synchronous,) = sidecar._connection.execute("PRAGMA synchronous").fetchone()
+    (mode,) = sidecar._file._connection.execute("PRAGMA journal_mode").fetchone()
+    (synchronous,) = sidecar._file._connection.execute("PRAGMA synchronous").fetchone()
     assert (mode, synchronous) == ("truncate", 2)
     assert not path.with_name(path.name + "-wal").exists()
 
@@ -195,7 +201,7 @@ async def test_nobody_waits_long_for_a_locked_file(path, sidecar, locked):
 @pytest.mark.parametrize("how", ["EXCLUSIVE", "IMMEDIATE"])
 async def test_writes_wait_for_a_locked_file(path, sidecar, locked, monkeypatch, how):
     """C24: what is put while the file is locked is written once it isn't."""
-    monkeypatch.setattr(sidecar_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_file, "RETRY_SECONDS", 0.05)
     other = locked(how)
     sidecar.put_tag(A, TAG, ROW)
     await sidecar.flush()
@@ -209,7 +215,7 @@ async def test_writes_wait_for_a_locked_file(path, sidecar, locked, monkeypatch,
 
 async def test_reads_come_back_after_a_lock(path, sidecar, locked, monkeypatch):
     """C24: once the lock is gone, rows are found again."""
-    monkeypatch.setattr(sidecar_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_file, "RETRY_SECONDS", 0.05)
     sidecar.put_tag(A, TAG, ROW)
     await sidecar.flush()
     other = locked()
@@ -244,7 +250,7 @@ async def test_closing_does_not_wait_for_a_lock(path, locked):
 
 async def test_a_start_beside_a_lock_uses_the_file_later(path, locked, monkeypatch):
     """C24: a file that is locked at the start costs its rows until the lock is gone."""
-    monkeypatch.setattr(sidecar_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_file, "RETRY_SECONDS", 0.05)
     first = await reopened(path)
     first.put_tag(A, TAG, ROW)
     await first.close()
@@ -263,10 +269,10 @@ async def test_a_start_beside_a_lock_uses_the_file_later(path, locked, monkeypat
 
 async def test_a_full_disk_costs_writes_and_no_reads(path, sidecar, monkeypatch):
     """C24, F17: with SQLITE_FULL reads go on, and with room again writes do."""
-    monkeypatch.setattr(sidecar_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite_file, "RETRY_SECONDS", 0.05)
     sidecar.put_tag(A, TAG, ROW)
     await sidecar.flush()
-    connection = sidecar._connection
+    connection = sidecar._file._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     large = AnswerRow("{}", b"x" * 100_000, 0.0)
@@ -371,20 +377,23 @@ async def test_damage_in_a_store_that_cannot_be_written_costs_the_rows(path, mon
     await sidecar.close()
 
 
+DYING = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+for number in range(2000):
+    connection.execute("INSERT INTO fact VALUES (?, ?)", (f"f{number}", "x" * 200))
+os._exit(0)
+"""
+
+
 async def test_a_half_written_commit_is_rolled_back(path):
     """C2: a crash in the middle of a commit leaves the rows of before."""
     sidecar = await reopened(path)
     sidecar.put_tag(A, TAG, ROW)
     await sidecar.close()
-    child = os.fork()
-    if child == 0:
-        dying = sqlite3.connect(path, isolation_level=None)
-        dying.execute("PRAGMA cache_size = 1")
-        dying.execute("BEGIN IMMEDIATE")
-        for number in range(2000):
-            dying.execute("INSERT INTO fact VALUES (?, ?)", (f"f{number}", "x" * 200))
-        os._exit(0)
-    os.waitpid(child, 0)
+    await asyncio.to_thread(run, (sys.executable, "-c", DYING, str(path)))
     assert path.with_name(path.name + "-journal").stat().st_size > 0
     again = await reopened(path)
     assert await again.tag(A, TAG) == ROW

@@ -77,6 +77,7 @@ async def test_a_slow_404_after_a_push(upstream: HostileUpstream, replica: InPro
     hold.release()
     await slow
     replica.clock.advance(5)
+    upstream.cut()
     assert (await pull(replica.address, TAG)).body == NEW.data
     assert replica.events("tag.removed") == []
     assert tags(replica.store, "app") == {"v1": NEW.digest}
@@ -93,14 +94,13 @@ async def test_a_slow_answer_after_a_push_that_isnt_kept(
     pushed.expect(201)
     hold.release()
     await slow
-    upstream_digest = upstream.contents.repository("app").tags["v1"]
+    assert upstream.contents.repository("app").tags["v1"] != OLD.digest
     assert (await pull(replica.address, TAG)).body == image.data
-    assert upstream_digest != OLD.digest
     assert tags(replica.store, "app") == {}
 
 
 def test_a_tag_that_moves_to_what_isnt_kept(upstream: HostileUpstream, replica: InProcess) -> None:
-    """Settled 14: once a tag showed a schema 1 image, an outage doesn't bring back the one before."""
+    """Settled 14: once a tag showed a schema 1 image, no outage brings back the one before."""
     known(upstream, replica)
     image = upstream.contents.add("app", schema1_image("app", "v1"), "v1")
     assert replica.client.get(TAG).expect(200).body == image.data

@@ -70,7 +70,7 @@ CHECKS = {
 
 @pytest.mark.parametrize("freshness", Freshness)
 def test_each_policy(opened: Opened, upstream: HostileUpstream, freshness: Freshness) -> None:
-    """`always` asks at each pull, `never` not at all, `ttl` (and `event` without events) in time."""
+    """`always` asks at each pull, `never` not at all; `ttl` in time, as `event` without events."""
     replica = with_policy(opened, upstream, freshness)
     name(upstream, OLD)
     pulled(replica, OLD)

@@ -71,8 +71,8 @@ def assert_stale(replica: InProcess, seconds: float) -> None:
 def test_an_unreachable_primary(
     opened: Opened, upstream: HostileUpstream, cause: str, age: bool
 ) -> None:
-    """F12, C16: whatever isn't the registry's answer leaves the last known digest, marked stale; and
-    when the primary is back the tag is fresh again.
+    """F12, C16: whatever isn't the registry's answer leaves the last known digest, marked stale;
+    and when the primary is back the tag is fresh again.
     """
     access = NEVER_AGES if age else {}
     replica = opened(in_process(upstream.url, access=access, primary=READ_SECONDS))

@@ -137,8 +137,6 @@ def test_clients_that_leave_half_way_leave_nothing_behind(store: Store):
     _until_idle(store)
     wait_until(lambda: _open_files() <= files, what="as many descriptors as before")
     wait_until(lambda: len(asyncio.all_tasks(thread.loop)) <= tasks, what="as many tasks")
-    import collections
-    print(collections.Counter((e["outcome"],e.get("error")) for e in store.served.events("pull.served")))
     aborted = [e for e in store.served.events("pull.served") if e["outcome"] == "aborted"]
     assert len(aborted) == 30
     assert all(event["bytes"] < SIZE for event in aborted)

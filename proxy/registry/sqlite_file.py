@@ -1,0 +1,161 @@
+"""One SQLite file on one connection, for one thread; whatever is wrong with it stops nothing.
+
+A damaged file is moved aside and begun anew; one that is locked, full or out of reach gives
+nothing now and is tried again later; one written by a newer version is refused.
+
+One connection, since SQLite 3.7.0 to 3.51.2 can corrupt a WAL that two connections checkpoint;
+the journal mode is TRUNCATE for the same reason.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+BUSY_TIMEOUT_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PASSING = _LOCKED | {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+T = TypeVar("T")
+Row = tuple[object, ...]
+Statement = tuple[str, tuple[object, ...]]
+
+
+class SchemaTooNew(Exception):
+    """The file was written by a newer version of this program."""
+
+
+class SqliteFile:
+    """Everything here blocks and is for one thread. `failures` counts what couldn't be done."""
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        self._path = path
+        self._schema = schema
+        self._version = version
+        self._connection: sqlite3.Connection | None = None
+        self._paused_until = float("-inf")
+        self.failures = 0
+
+    def open(self) -> None:
+        """Open the file; begin anew if it is damaged.
+
+        Raises: SchemaTooNew. OSError or sqlite3.Error never: without the file all goes on.
+        """
+        try:
+            self._connection = self._connect_or_renew()
+        except (OSError, sqlite3.Error):
+            self._note_failure()
+            self._pause()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def one(self, sql: str, values: tuple[object, ...]) -> Row | None:
+        """Give the first row; None if there is none, or none can be had now."""
+
+        def read(connection: sqlite3.Connection) -> Row | None:
+            row: Row | None = connection.execute(sql, values).fetchone()
+            return row
+
+        return self._attempt(read)
+
+    def commit(self, batch: Iterable[Statement]) -> bool:
+        """Write a batch in one transaction; False if that is worth another try later."""
+
+        def write(connection: sqlite3.Connection) -> bool:
+            try:
+                with connection:
+                    for sql, values in batch:
+                        connection.execute(sql, values)
+            except sqlite3.Error as exc:
+                if _code(exc) in _PASSING:
+                    raise
+                self._note_failure()
+            return True
+
+        return self._attempt(write) or False
+
+    def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Give what *work* gives; None if the file can't be used now.
+
+        One that is locked isn't tried again at once, so that those who wait behind somebody who
+        has waited for it don't wait as long again.
+        """
+        if time.monotonic() < self._paused_until:
+            self._note_failure()
+            return None
+        if self._connection is None:
+            self._reopen()
+        if self._connection is None:
+            return None
+        try:
+            return work(self._connection)
+        except sqlite3.Error as exc:
+            self._note_failure()
+            if _code(exc) in _LOCKED:
+                self._pause()
+            return None
+
+    def _reopen(self) -> None:
+        try:
+            self.open()
+        except SchemaTooNew:
+            self._note_failure()
+            self._pause()
+
+    def _note_failure(self) -> None:
+        self.failures += 1
+
+    def _pause(self) -> None:
+        self._paused_until = time.monotonic() + RETRY_SECONDS
+
+    def _connect_or_renew(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.OperationalError:  # locked, no rights, no room: nothing is known to be wrong
+            raise
+        except sqlite3.DatabaseError:
+            self._path.rename(self._path.with_suffix(f".damaged-{time.time_ns()}"))
+            self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path, timeout=BUSY_TIMEOUT_SECONDS, check_same_thread=False, cached_statements=64
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+            raise sqlite3.DatabaseError("quick_check failed")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > self._version:
+            raise SchemaTooNew(
+                f"{self._path} has schema {version}; this version reads {self._version}"
+            )
+        if version == 0:
+            connection.executescript(
+                f"BEGIN; {self._schema} PRAGMA user_version = {self._version}; COMMIT;"
+            )
+
+
+def _code(exc: sqlite3.Error) -> int:
+    """Give SQLite's primary result code (sqlite.org/rescode.html); 0: it has none."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF
