@@ -93,6 +93,6 @@ def _pushes(
         Locations(own_names.is_own_authority, settings.primary.location_prefixes),
         copies,
         Writes(chain.store, chain.fill, chain.book, ground.sidecar, ground.clock, telemetry.log),
-        PushRights(ground.network.link, ground.callers.rights),
+        PushRights(ground.network.link, ground.callers.rights, ground.realm),
         settings.listen.write_timeout,
     )

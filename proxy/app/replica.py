@@ -32,6 +32,7 @@ from proxy.web.tls import Certificates
 
 LAG_PERIOD_SECONDS = 0.25
 DRAIN_POLL_SECONDS = 0.05
+CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
 Address = tuple[str, int]
 
@@ -114,12 +115,11 @@ class Replica:
         if max_connections < settings.max_connections:
             self._telemetry.log.warning("listen.few_descriptors", max_connections=max_connections)
         self._server = Server(gate.handle, gate.refuse, times, max_connections)
+        self._listeners = Listeners(self._server, settings.backlog)
+        self._stack.push_async_callback(self._listeners.end)
         certificates = self._certificates()
-        tls = certificates.context if certificates else None
-        self._listeners = Listeners(
-            self._server, tls, settings.backlog, handshake_timeout=settings.header_timeout
-        )
-        self._stack.callback(self._listeners.close)
+        if certificates:
+            self._listeners.use_tls(certificates.context, settings.header_timeout)
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
             self._own(certificates.follow())
@@ -208,7 +208,7 @@ class Replica:
         while self._is_busy and loop.time() < self._drain_until:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         await self._chain.fill.drain(max(0.0, self._drain_until - loop.time()))
-        await self._server.shutdown(timeout=0)
+        await self._server.shutdown(timeout=CUT_SECONDS)
         await self._end_tasks()
         await self._stack.aclose()
         log.info("replica.stopped")

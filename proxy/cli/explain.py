@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from proxy.cli.settings import load_settings
 from proxy.registry.layout import Layout
+from proxy.web.control import short_address
 
 TIMEOUT_SECONDS = 30.0
 
@@ -55,7 +56,8 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(str(self._path))
+        with short_address(self._path) as address:
+            self.sock.connect(address)
 
 
 def as_text(document: dict[str, Any]) -> str:

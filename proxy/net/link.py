@@ -5,12 +5,13 @@ to the first address that is not known to be sick; a read that got no answer goe
 """
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.net.breakers import Breaker, BreakerState
 from proxy.net.origins import Origin
-from proxy.net.session import Answer, NotConnected, Outgoing, Session, UploadBody
+from proxy.net.session import Answer, NotConnected, Outgoing, Session
+from proxy.net.upload import BodyNotAsked, UploadBody
 from proxy.oci.errors import Unavailable
 
 Address = tuple[str, int]
@@ -18,6 +19,8 @@ Lookup = Callable[[str], Awaitable[tuple[list[str], int]]]
 
 READS = frozenset({"GET", "HEAD"})
 GATEWAY_FAILURES = frozenset({502, 503, 504, 508})
+LOOKUP_RETRY_SECONDS = 5.0
+MAX_ADDRESSES = 16
 MAX_REMEMBERED_ADDRESSES = 64
 
 
@@ -51,6 +54,7 @@ class PrivateLink:
         self._clock = clock
         self._breakers: dict[Address, Breaker] = {}
         self._resolved: _Resolved | None = None
+        self._answered: Address | None = None
 
     async def request(
         self,
@@ -66,9 +70,6 @@ class PrivateLink:
 
         Raises: Unavailable: no address answered; every breaker open counts as that, at once.
         """
-        usable = [address for address in await self.addresses() if self._breaker(address).may_try()]
-        if not usable:
-            raise Unavailable("the primary registry is not answering", retry_after_seconds=10)
         outgoing = Outgoing(
             method,
             target,
@@ -76,36 +77,50 @@ class PrivateLink:
             body,
             is_continue_expected=isinstance(body, UploadBody),
         )
-        for address in usable[:-1]:
+        failure = Unavailable("the primary registry is not answering", retry_after_seconds=10)
+        answer: Answer | None = None
+        for address in await self.addresses():
+            if not self._breaker(address).may_try():
+                continue
+            if answer is not None:
+                await answer.drop()
+                answer = None
             try:
                 answer = await self._ask(outgoing, address)
-            except NotConnected:
+            except Unavailable as exc:
+                if method not in READS and not isinstance(exc, NotConnected):
+                    raise
+                failure = exc
                 continue
-            except Unavailable:
-                if method in READS:
-                    continue
-                raise
             if method not in READS or answer.status not in GATEWAY_FAILURES:
                 return answer
-            await answer.drop()
-        return await self._ask(outgoing, usable[-1])
+        if answer is None:
+            raise failure
+        return answer
 
     async def _ask(self, outgoing: Outgoing, address: Address) -> Answer:
         breaker = self._breaker(address)
         try:
             answer = await self._session.send(self.origin, outgoing, address=address)
+        except BodyNotAsked:  # nothing is known: a registry may simply be slow to check a login
+            raise
         except Unavailable:
             breaker.failed()
             raise
         breaker.succeeded()
+        self._answered = address
         return answer
 
     def note_break(self) -> None:
-        """Note that a transfer broke: the next request starts on the address after this one."""
-        if len(self._connect_to) > 1:
-            self._connect_to = (*self._connect_to[1:], self._connect_to[0])
-        elif self._resolved is not None:
-            self._resolved.addresses.append(self._resolved.addresses.pop(0))
+        """Note that a transfer broke: the address that answered last is the last to be tried now.
+
+        Transfers that break together move it once: what comes after it has broken nothing yet.
+        """
+        broken, self._answered = self._answered, None
+        if broken in self._connect_to:
+            self._connect_to = tuple(_with_last(self._connect_to, broken))
+        elif self._resolved is not None and broken in self._resolved.addresses:
+            self._resolved.addresses = _with_last(self._resolved.addresses, broken)
 
     async def addresses(self) -> tuple[Address, ...]:
         """Give the primary's addresses in the order in which they are tried.
@@ -121,15 +136,18 @@ class PrivateLink:
         return tuple(self._resolved.addresses) if self._resolved else ()
 
     async def _resolve(self) -> None:
-        """Look the name up again; in a DNS outage the last answer stays in use."""
+        """Look the name up again. The last answer stays in use meanwhile, and in a DNS outage."""
+        if self._resolved is not None:
+            self._resolved.until = self._clock() + LOOKUP_RETRY_SECONDS
         try:
             found, ttl_seconds = await self._lookup(self.origin.host)
         except OSError as exc:
             if self._resolved is None:
                 raise Unavailable("the primary's name can't be resolved") from exc
             return
-        addresses = [(address, self.origin.port) for address in found]
-        self._resolved = _Resolved(addresses, self._clock() + ttl_seconds)
+        if found:
+            addresses = [(address, self.origin.port) for address in found[:MAX_ADDRESSES]]
+            self._resolved = _Resolved(addresses, self._clock() + ttl_seconds)
 
     def _breaker(self, address: Address) -> Breaker:
         breaker = self._breakers.get(address)
@@ -142,6 +160,10 @@ class PrivateLink:
     def breaker_states(self) -> dict[str, BreakerState]:
         """Give each known address with the state of its breaker."""
         return {f"{host}:{port}": found.state for (host, port), found in self._breakers.items()}
+
+
+def _with_last(addresses: Iterable[Address], last: Address | None) -> list[Address]:
+    return sorted(addresses, key=lambda address: address == last)
 
 
 def _is_literal(host: str) -> bool:

@@ -31,9 +31,10 @@ class Origin:
         Raises: ValueError: not an http or https URL with a host, or one with user info.
         """
         parts = urlsplit(url)
-        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+        host, port = parts.hostname, parts.port
+        if parts.scheme not in _DEFAULT_PORTS or not host or port == 0 or "@" in parts.netloc:
             raise ValueError(f"not an http or https URL: {url[:200]!r}")
-        return cls(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme])
+        return cls(parts.scheme, host, port or _DEFAULT_PORTS[parts.scheme])
 
     @property
     def authority(self) -> str:

@@ -7,26 +7,30 @@ Content-Type. Errors of the socket are mapped here, once, to `Unavailable`.
 
 import asyncio
 import errno
+import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, AbstractStreamWriter
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
 from proxy.net.origins import AddressPolicy, Origin, bracketed
+from proxy.net.request import NotAsked, Request
+from proxy.net.upload import BodyNotAsked, Patience, UploadBody
 from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrigin
 
 READ_BUFFER_BYTES = 128 << 10
-CONTINUE_WAIT_SECONDS = 1.0
-ANSWER_WAIT_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 60.0
 POOL_WAIT_SECONDS = 10.0
 DRAIN_BYTES = 64 << 10
+DRAIN_SECONDS = 1.0
+MAX_CONTENT_BYTES = 2**63 - 1
+_TARGET = re.compile(r"/[!\"$-~]*")  # no space, no fragment, nothing outside ASCII
 _SINGLETONS = (
     "Content-Type",
     "Content-Length",
@@ -59,94 +63,6 @@ class Limits:
     max_connections: int = 256
 
 
-async def _yes() -> bool:
-    return True
-
-
-class UploadBody(aiohttp.payload.Payload):
-    """A request body that streams from an iterator once the other side wants it.
-
-    With `Expect: 100-continue` it is written after the 100; where none comes within a second,
-    *may_send_unasked* decides. *on_start* is called before the first byte is taken.
-    """
-
-    _autoclose = True
-
-    def __init__(
-        self,
-        chunks: AsyncIterator[bytes],
-        size: int | None,
-        *,
-        may_send_unasked: Callable[[], Awaitable[bool]] = _yes,
-        on_start: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(chunks)
-        self._chunks = chunks
-        self._size = size
-        self.may_send_unasked = may_send_unasked
-        self._on_start = on_start
-
-    @property
-    def size(self) -> int | None:
-        return self._size
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        raise TypeError("an upload is read once, while it is sent")
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(
-        self, writer: AbstractStreamWriter, content_length: int | None
-    ) -> None:
-        self._on_start()
-        async for chunk in self._chunks:
-            try:
-                await writer.write(chunk)
-            except (OSError, aiohttp.ClientError):
-                # It may have answered and closed: its answer is worth more than this error.
-                await asyncio.sleep(ANSWER_WAIT_SECONDS)
-                raise
-
-
-class _Request(aiohttp.ClientRequest):
-    """aiohttp's request, which would wait for a 100 without end, waits a second.
-
-    A connection on which a body was announced and not sent is never used again: what would be
-    the next request there would be taken for that body.
-    """
-
-    async def write_bytes(
-        self,
-        writer: AbstractStreamWriter,
-        conn: "aiohttp.connector.Connection",
-        content_length: int | None = None,
-    ) -> None:
-        waiter = self._continue
-        if waiter is not None and isinstance(self.body, UploadBody):
-            writer.send_headers()
-            protocol = conn.protocol
-            try:
-                await asyncio.wait((waiter,), timeout=CONTINUE_WAIT_SECONDS)
-            finally:
-                if not waiter.done() and protocol is not None:
-                    protocol.force_close()
-            if not waiter.done():
-                if self._is_answered():
-                    return
-                if not await self.body.may_send_unasked():
-                    conn.close()
-                    return
-                if not waiter.done():
-                    waiter.set_result(True)
-        await super().write_bytes(writer, conn, content_length)
-
-    def _is_answered(self) -> bool:
-        """Say whether the other side answered without asking for the body."""
-        response: aiohttp.ClientResponse | None = self.response
-        return response is not None and bool(response.status)
-
-
 class Answer:
     """A response whose status and headers are here and whose body is still to come."""
 
@@ -165,7 +81,7 @@ class Answer:
     def content_length(self) -> int | None:
         return self._response.content_length
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes]:
         """Give the body as it arrives.
 
         Raises: LinkBroken: it ended early, no byte came for `read_timeout`, or the average fell
@@ -177,7 +93,9 @@ class Answer:
         while True:
             asked_at = clock()
             try:
-                chunk = await content.readany()
+                # aiohttp's own timeout ends with the connection's parser, which a broken chunk ends
+                async with asyncio.timeout(self._limits.read_timeout):
+                    chunk = await content.readany()
             except (aiohttp.ClientError, TimeoutError, OSError) as exc:
                 if rest := _unread(content):
                     yield rest
@@ -195,24 +113,26 @@ class Answer:
         parts: list[bytes] = []
         size = 0
         try:
-            async for chunk in self.chunks():
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise SizeInvalid("the primary's answer is larger than allowed")
-                parts.append(chunk)
+            async with aclosing(self.chunks()) as chunks:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > limit_bytes:
+                        raise SizeInvalid("the primary's answer is larger than allowed")
+                    parts.append(chunk)
         except BaseException:
             self.close()
             raise
         return b"".join(parts)
 
     async def drop(self) -> None:
-        """Let go of a body nobody needs; the connection is kept if the body is short."""
+        """Let go of a body nobody needs; the connection is kept if it is short and here soon."""
         length = self.content_length
         if length is None or length > DRAIN_BYTES:
             self.close()
             return
-        with suppress(SizeInvalid, Unavailable):
-            await self.read(DRAIN_BYTES)
+        with suppress(SizeInvalid, Unavailable, TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self.read(DRAIN_BYTES)
 
     def close(self) -> None:
         """End the connection unless the body was read to its end."""
@@ -293,7 +213,7 @@ class Session:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
             skip_auto_headers=("Content-Type",),
-            request_class=_Request,
+            request_class=Request,
             read_bufsize=READ_BUFFER_BYTES,
         )
 
@@ -304,24 +224,35 @@ class Session:
 
         *address* is where to connect instead of what DNS says; Host and TLS name stay *origin*'s.
 
-        Raises: NotConnected: no connection. Unavailable: no answer in time. UntrustedOrigin: the
-        address may not be spoken to. BadGateway: the answer breaks HTTP.
+        Raises: NotConnected: no connection. BodyNotAsked. Unavailable: no answer in time.
+        UntrustedOrigin: the address may not be spoken to. BadGateway: target or answer break HTTP.
+        Whatever the source of an `UploadBody` raises.
         """
+        if _TARGET.fullmatch(request.target) is None:
+            raise BadGateway("the primary points to something that is no URL")
         host, port = address or (origin.host, origin.port)
         url = URL(f"{origin.scheme}://{bracketed(host)}:{port}{request.target}", encoded=True)
+        read_timeout = self._limits.read_timeout
+        patience = Patience(POOL_WAIT_SECONDS + read_timeout, read_timeout)
+        body = request.body
+        if isinstance(body, UploadBody):
+            body.keep_to(patience)
         try:
-            response = await self._client.request(
-                request.method,
-                url,
-                headers={"Host": origin.authority, **request.headers},
-                data=request.body,
-                allow_redirects=False,
-                expect100=request.is_continue_expected,
-                server_hostname=origin.host if address and origin.scheme == "https" else None,
-            )
+            async with patience:
+                response = await self._client.request(
+                    request.method,
+                    url,
+                    headers={"Host": origin.authority, **request.headers},
+                    data=body,
+                    allow_redirects=False,
+                    expect100=request.is_continue_expected,
+                    server_hostname=origin.host if address and origin.scheme == "https" else None,
+                )
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+            if isinstance(body, UploadBody) and body.failure is not None:
+                raise body.failure from None
             raise _mapped(exc) from exc
-        _check_singletons(response)
+        _check_headers(response)
         return Answer(response, self._limits)
 
     def _open_socket(self, info: "aiohttp.connector.AddrInfoType") -> socket.socket:
@@ -341,13 +272,16 @@ def _mapped(exc: Exception) -> Unavailable | BadGateway:
         return UntrustedOrigin("the primary's name leads to an address that may not be used")
     if isinstance(exc, aiohttp.ClientResponseError):
         return BadGateway("the primary's answer is not valid HTTP")
+    if isinstance(exc, NotAsked):
+        return BodyNotAsked()
     if isinstance(exc, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return NotConnected()
     return Unavailable()
 
 
-def _check_singletons(response: aiohttp.ClientResponse) -> None:
-    for name in _SINGLETONS:
-        if len(response.headers.getall(name, ())) > 1:
-            response.close()
-            raise BadGateway(f"the primary's answer has two {name} headers")
+def _check_headers(response: aiohttp.ClientResponse) -> None:
+    twice = [name for name in _SINGLETONS if len(response.headers.getall(name, ())) > 1]
+    if twice or (response.content_length or 0) > MAX_CONTENT_BYTES:
+        response.close()
+        reason = f"has two {twice[0]} headers" if twice else "is longer than anything"
+        raise BadGateway(f"the primary's answer {reason}")

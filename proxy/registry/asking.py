@@ -1,6 +1,7 @@
 """How a decision is brought to where it lets its owner in: known, asked for, or in grace."""
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -41,7 +42,7 @@ class Asking(Generic[K]):
                 self._ask_behind(key, question, ask)
                 return DecisionUse.GRACE
             case Standing.REFUSED:
-                raise self._decisions.refusal(key) or Unauthorized()
+                raise copy.copy(self._decisions.refusal(key) or Unauthorized())
             case Standing.LAPSED:
                 return await self._ask_or_grace(key, question, ask)
             case Standing.UNKNOWN:

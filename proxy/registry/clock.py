@@ -3,6 +3,14 @@
 import time
 from typing import Protocol
 
+NOW = float("inf")
+"""Stands for `moment()` at the time it is looked at."""
+
+
+def moment() -> float:
+    """Give a time for the order of events in this process alone."""
+    return time.monotonic()
+
 
 class Clock(Protocol):
     """Both clocks, in seconds."""

@@ -11,10 +11,10 @@ Rules:
 - Refusals are kept apart: callers who are refused push nobody's grant out.
 """
 
-import copy
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import takewhile
 from typing import Generic, TypeVar
 
 from proxy.oci.errors import Denied, Unauthorized
@@ -56,6 +56,9 @@ class _Refusal:
     error: Unauthorized | Denied
     refused_at: float
 
+    def is_over(self, now: float) -> bool:
+        return now - self.refused_at >= REFUSED_SECONDS
+
 
 class Decisions(Generic[K]):
     """A bounded memory of grants and refusals."""
@@ -73,9 +76,11 @@ class Decisions(Generic[K]):
     def standing(self, key: K) -> Standing:
         """Say what is known."""
         grant = self._grants.get(key)
-        if grant is None:
-            return Standing.UNKNOWN if self.refusal(key) is None else Standing.REFUSED
         now = self._clock()
+        if grant is None:
+            refusal = self._refusals.get(key)
+            is_refused = refusal is not None and not refusal.is_over(now)
+            return Standing.REFUSED if is_refused else Standing.UNKNOWN
         age = now - grant.proven_at
         if age < self._ttl / 2:
             return Standing.FRESH
@@ -95,11 +100,9 @@ class Decisions(Generic[K]):
         return self.standing(key) not in (Standing.UNKNOWN, Standing.REFUSED)
 
     def refusal(self, key: K) -> Unauthorized | Denied | None:
-        """Give the error of a refusal: a new one each time, since an error gathers a traceback."""
+        """Give the error of the last refusal. Raise a copy: an error gathers a traceback."""
         refusal = self._refusals.get(key)
-        if refusal is None or self._clock() - refusal.refused_at >= REFUSED_SECONDS:
-            return None
-        return copy.copy(refusal.error)
+        return refusal.error if refusal else None
 
     # --- asking -----------------------------------------------------------------------------------
 
@@ -144,7 +147,11 @@ class Decisions(Generic[K]):
     def refuse(self, key: K, error: Unauthorized | Denied) -> None:
         """Note a no; whatever was granted under this key ends."""
         self._grants.drop(key)
-        self._refusals.put(key, _Refusal(copy.copy(error), self._clock()))
+        now = self._clock()
+        over = takewhile(lambda item: item[1].is_over(now), self._refusals.items())
+        for old, _ in tuple(over):
+            self._refusals.drop(old)
+        self._refusals.put(key, _Refusal(error, now))
 
     def end_where(self, matches: Callable[[K], bool]) -> None:
         """End every grant whose key matches. This looks at all of them."""

@@ -22,13 +22,14 @@ from proxy.oci.errors import (
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
+from proxy.registry.clock import moment
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
 from proxy.registry.growing import GrowingFile
 from proxy.registry.layout import LinkKind
 from proxy.registry.negatives import Negatives
 from proxy.registry.primary import Fetched
-from proxy.registry.puller import Content, File, Resolution
+from proxy.registry.puller import Bytes, Content, File, Resolution
 from proxy.registry.single_flight import SingleFlight
 from proxy.registry.store import Store, bytes_content, part_of, pulled_digest
 from proxy.registry.uncached import Uncached
@@ -83,8 +84,6 @@ class CacheFill:
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
         """Give the content, from here or as it arrives; see `Puller.open`."""
-        if (content := self._store.at_hand(pull)) is not None:
-            return part_of(content, part)
         try:
             return await self._store.open(pull, part)
         except Absent:
@@ -95,6 +94,10 @@ class CacheFill:
             return await self._fill(pull, part)
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+
+    def at_hand(self, pull: Pull) -> Bytes | None:
+        """Give what the store has in memory; see `ReadyPuller.at_hand`."""
+        return self._store.at_hand(pull)
 
     async def _fill(self, pull: Pull, part: RangeRequest | None) -> Content:
         await self._negatives.raise_if_known(pull)
@@ -109,6 +112,12 @@ class CacheFill:
     async def forget_negatives(self) -> None:
         """Drop what is remembered as absent: something was pushed."""
         await self._negatives.forget_absent()
+
+    def withdraw(self, repository: Repository, digest: Digest) -> None:
+        """A blob was deleted: a flight that is under way serves this repository no more."""
+        flight = self._flights.get(digest)
+        if flight is not None:
+            flight.withdraw(repository)
 
     # --- manifests --------------------------------------------------------------------------------
 
@@ -138,7 +147,7 @@ class CacheFill:
     async def keep_manifest(self, repository: Repository, fetched: Fetched) -> bool:
         """Store what was fetched; say whether that worked. It is served in any case."""
         try:
-            await self._store.put_manifest(repository, fetched.manifest)
+            await self._store.put_manifest(repository, fetched.manifest, fetched.asked_at)
         except StoreUnavailable:
             self._metrics.fill_ended(FillEnd.UNCACHED)
             return False
@@ -152,26 +161,29 @@ class CacheFill:
         """Join the flight of this digest, or start one, or link what is here already.
 
         What is here or on its way under other repositories is given to this one only after the
-        primary confirmed it (`is_proven`). Whatever was awaited, the state is looked at again.
+        primary, asked at `asked_at`, confirmed it. Whatever was awaited, the state is looked at
+        again.
         """
-        is_proven = False
+        asked_at: float | None = None
         while True:
             flight = self._joinable(pull.digest)
             if flight is not None:
-                if is_proven or flight.serves(pull.repository):
-                    flight.admit(pull, is_proven=is_proven)
+                if asked_at is not None or flight.serves(pull.repository):
+                    is_proven = asked_at is not None
+                    flight.admit(pull, is_proven=is_proven, asked_at=asked_at or 0.0)
                     return await self._follow(flight, pull, part, Origin.FOLLOWER)
             elif not await self._store.has_bytes(pull.digest):
                 if self._joinable(pull.digest) is None:
                     return await self._follow(self._start(pull), pull, part, Origin.FILL)
                 continue
-            elif is_proven:
-                await self._store.tree.put_link(pull.repository, LinkKind.LAYER, pull.digest)
+            elif asked_at is not None:
+                link = (pull.repository, LinkKind.LAYER, pull.digest)
+                await self._store.tree.confirm_link(*link, asked_at)
                 with suppress(Absent):  # damaged: it was set aside, a flight brings it again
                     return await self._store.open(pull, part)
                 continue
+            asked_at = moment()
             await self._fetcher.resolve(pull)
-            is_proven = True
 
     def _joinable(self, digest: Digest) -> Flight | None:
         """Give the flight of *digest* that may be joined: one that failed is only ending."""
@@ -258,8 +270,9 @@ class CacheFill:
         if (refusal := flight.refusal(pull)) is not None:
             raise refusal.with_traceback(None)
         if not flight.has_proof_for(pull.repository):
+            asked_at = moment()
             await self._fetcher.resolve(pull)
-            flight.admit(pull, is_proven=True)
+            flight.admit(pull, is_proven=True, asked_at=asked_at)
 
     # --- the end ----------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ from proxy.oci.errors import (
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
+from proxy.registry.clock import NOW, moment
 from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.growing import GrowingFile
@@ -66,7 +67,7 @@ class Flight:
         self._integrity = store.integrity
         self._tail_bytes = tail_bytes
         self._sources: dict[BlobPull, None] = {}
-        self._proven: set[Repository] = set()
+        self._proven: dict[Repository, float] = {}
         self._refused: dict[BlobPull, RegistryError] = {}
         self._awaiting = 0
         self.has_failed = False
@@ -88,12 +89,17 @@ class Flight:
             source.repository == repository for source in self._sources
         )
 
-    def admit(self, pull: BlobPull, *, is_proven: bool) -> None:
-        """Let a pull take part; *is_proven* if the primary just gave the blob for it."""
+    def admit(self, pull: BlobPull, *, is_proven: bool, asked_at: float = NOW) -> None:
+        """Let a pull take part; *is_proven* if the primary, asked then, gave the blob for it."""
         self._sources[pull] = None
         self._refused.pop(pull, None)
         if is_proven:
-            self._proven.add(pull.repository)
+            self._proven[pull.repository] = asked_at
+
+    def withdraw(self, repository: Repository) -> None:
+        """The blob was deleted there: whoever asks from here on needs another proof."""
+        self._proven.pop(repository, None)
+        self._sources = {pull: None for pull in self._sources if pull.repository != repository}
 
     def refusal(self, pull: BlobPull) -> RegistryError | None:
         """Give what the primary said to a pull that it doesn't give the blob for."""
@@ -183,12 +189,14 @@ class Flight:
         part = RangeRequest(offset, None) if offset else None
 
         async def ask(pull: BlobPull) -> Stream:
+            asked_at = moment()
             try:
                 content = await self._fetcher.open(pull, part)
             except (Absent, Unauthorized, Denied) as exc:
                 self._refused[pull] = exc
                 raise
-            self._proven.add(pull.repository)
+            if pull in self._sources:  # it wasn't withdrawn meanwhile
+                self._proven[pull.repository] = asked_at
             return content
 
         asked: set[BlobPull] = set()
@@ -245,9 +253,12 @@ class Flight:
         await to_its_end(self._tree.commit(spool.path, spool.descriptor_number, self.digest))
         self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
         linked: set[Repository] = set()
-        while missing := self._proven - linked:  # others may join meanwhile
+        while missing := self._proven.keys() - linked:  # others may join meanwhile
             for repository in missing:
-                await self._tree.put_link(repository, LinkKind.LAYER, self.digest)
+                asked_at = self._proven.get(repository)
+                if asked_at is not None:
+                    link = (repository, LinkKind.LAYER, self.digest)
+                    await self._tree.confirm_link(*link, asked_at)
             linked |= missing
 
 

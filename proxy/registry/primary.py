@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
 
 from proxy.net.link import PrivateLink
@@ -33,6 +33,7 @@ from proxy.oci.manifest import (
 from proxy.oci.request import BlobPull, Listing, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest, parse_content_range
 from proxy.registry.answers import retry_after
+from proxy.registry.clock import NOW, moment
 from proxy.registry.on_behalf import OnBehalf, accept_of
 from proxy.registry.puller import Content, Resolution, Stream
 from proxy.registry.store import bytes_content, part_of
@@ -47,11 +48,12 @@ _URI = re.compile(r"[!-\[\]-~]+")
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A manifest from the primary. Docker schema 1 is passed on and never stored, since its
-    digest isn't the hash of its bytes.
+    digest isn't the hash of its bytes. `asked_at` is the moment of the question.
     """
 
     manifest: Manifest
     is_storable: bool
+    asked_at: float = NOW
 
 
 class Primary:
@@ -119,6 +121,7 @@ class Primary:
 
         Raises: as `open`.
         """
+        asked_at = moment()
         answer = await self._ask("GET", pull, {"Accept": ACCEPT_ALL})
         try:
             data = await answer.read(MAX_MANIFEST_BYTES)
@@ -127,7 +130,7 @@ class Primary:
         self._count_bytes(len(data))
         if answer.content_length not in (None, len(data)):
             raise Unavailable
-        return _checked(pull, data, answer)
+        return replace(_checked(pull, data, answer), asked_at=asked_at)
 
     # --- blobs ------------------------------------------------------------------------------------
 

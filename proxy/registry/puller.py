@@ -134,3 +134,13 @@ class Puller(Protocol):
         Source: distribution-spec, "Pulling manifests" and "Pulling blobs" (end-3, end-2).
         """
         ...
+
+
+class ReadyPuller(Puller, Protocol):
+    """A puller that also tells what needs no waiting: most pulls are of that kind."""
+
+    def at_hand(self, pull: Pull) -> Bytes | None:
+        """Give content in memory that the caller may have right now, whole; None where anything
+        has to be waited for, whatever that would lead to.
+        """
+        ...

@@ -67,6 +67,8 @@ class Sidecar:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flush_job: asyncio.Future[bool] | None = None
         self._dropped_writes = 0
+        self.answer_drops = 0
+        """How often listings were forgotten: one asked for before that may be as old as they."""
 
     @property
     def failures(self) -> int:

@@ -159,7 +159,7 @@ class SpoolFile:
             self._fail(failure)
 
     def _fail(self, failure: BaseException) -> None:
-        """Give up: pages of a failed sync are marked clean, so nothing more is written or synced."""
+        """Give up: pages of a failed sync are marked clean, so nothing more is written here."""
         self._failure = failure if isinstance(failure, OSError) else OSError(str(failure))
         self._drop_pending()
         self._tree.note_failure(self._failure)

@@ -13,6 +13,7 @@ from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.bounded import BoundedMap
+from proxy.registry.clock import NOW
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
@@ -143,15 +144,17 @@ class Store:
             await self.tree.quarantine(digest, "its bytes don't have its digest")
             raise ManifestUnknown from exc
 
-    async def put_manifest(self, repository: Repository, manifest: Manifest) -> None:
-        """Keep a checked manifest of *repository*, bytes first, then the link.
+    async def put_manifest(
+        self, repository: Repository, manifest: Manifest, asked_at: float = NOW
+    ) -> None:
+        """Keep a checked manifest of *repository*, bytes first, then the link; see `confirm_link`.
 
         Raises: StoreUnavailable.
         """
         digest = manifest.descriptor.digest
         if self._memory.get((LinkKind.MANIFEST, digest)) is None:
             await self.tree.put_bytes(digest, manifest.data)
-        await self.tree.put_link(repository, LinkKind.MANIFEST, digest)
+        await self.tree.confirm_link(repository, LinkKind.MANIFEST, digest, asked_at)
         self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
 
     def forget_manifest(self, digest: Digest) -> None:
@@ -172,15 +175,14 @@ class Store:
         descriptor_number = await self._open_file(digest)
         stamp = Stamp.of(descriptor_number)
         descriptor = Descriptor(OCTET_STREAM, digest, stamp.size)
-        try:
-            if stamp.size <= SMALL_BYTES:
+        if stamp.size <= SMALL_BYTES:
+            try:
                 data = await self._read_small(digest, descriptor_number, stamp)
-                if stamp.size <= MAX_REMEMBERED_BLOB_BYTES:
-                    self._remember(LinkKind.LAYER, descriptor, data)
-                return part_of(bytes_content(descriptor, data, Origin.STORE), part)
-        except BaseException:
-            os.close(descriptor_number)
-            raise
+            finally:
+                os.close(descriptor_number)
+            if stamp.size <= MAX_REMEMBERED_BLOB_BYTES:
+                self._remember(LinkKind.LAYER, descriptor, data)
+            return part_of(bytes_content(descriptor, data, Origin.STORE), part)
         growing = self.integrity.reader(digest, descriptor_number, stamp)
         try:  # a part that lies beyond a cut-off file has it hashed, too
             span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
@@ -212,7 +214,6 @@ class Store:
             with contextlib.suppress(OSError):
                 data = os.pread(descriptor_number, stamp.size, 0)
                 if len(data) == stamp.size:
-                    os.close(descriptor_number)
                     return data
         try:
             data = await self.tree.run(os.pread, descriptor_number, stamp.size, 0)
@@ -222,7 +223,6 @@ class Store:
             await self.tree.quarantine(digest, "its bytes can't be read or don't have its digest")
             raise BlobUnknown
         self.integrity.note_good(digest, stamp)
-        os.close(descriptor_number)
         return data
 
 

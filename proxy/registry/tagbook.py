@@ -5,13 +5,16 @@ change counts only if the request behind it started after the one behind the las
 the tag was dropped, so a tag never shows an older state of the primary than it showed.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import Clock
+from proxy.registry.ending import to_its_end
 from proxy.registry.sidecar import Sidecar, TagRow
 from proxy.registry.tree import Tree
 from proxy.telemetry.logs import EventLog
@@ -19,6 +22,8 @@ from proxy.telemetry.logs import EventLog
 CONFIRM_AFTER_SECONDS = 5.0
 MAX_REMEMBERED_TAGS = 100_000
 NEVER = float("-inf")
+
+Key = tuple[Repository, Tag]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,10 @@ class TagBook:
         self._sidecar = sidecar
         self._clock = clock
         self._log = log
-        self._states: BoundedMap[tuple[Repository, Tag], TagState] = BoundedMap(MAX_REMEMBERED_TAGS)
-        self._dropped_at: BoundedMap[tuple[Repository, Tag], float] = BoundedMap(
-            MAX_REMEMBERED_TAGS
-        )
+        self._states: BoundedMap[Key, TagState] = BoundedMap(MAX_REMEMBERED_TAGS)
+        self._dropped_at: BoundedMap[Key, float] = BoundedMap(MAX_REMEMBERED_TAGS)
+        self._on_disk: BoundedMap[Key, Digest] = BoundedMap(MAX_REMEMBERED_TAGS)
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     def remembered(self, repository: Repository, tag: Tag) -> TagState | None:
         """Give what is in memory of a tag."""
@@ -69,8 +74,11 @@ class TagBook:
             checked_at = self._clock.now() - max(0.0, self._clock.wall() - row.checked_at)
         if self._was_dropped(repository, tag):
             return None
-        state = self._states.get((repository, tag)) or TagState(digest, checked_at, checked_at)
-        self._states.put((repository, tag), state)
+        state = self._states.get((repository, tag))
+        if state is None:
+            state = TagState(digest, checked_at, checked_at)
+            self._states.put((repository, tag), state)
+            self._on_disk.put((repository, tag), digest)
         return state
 
     def _was_dropped(self, repository: Repository, tag: Tag) -> bool:
@@ -91,21 +99,31 @@ class TagBook:
         if newest is not None and newest > asked_at:
             return
         self._states.put(key, TagState(digest, self._clock.now(), asked_at))
-        self._sidecar.put_tag(repository, tag, TagRow(digest, self._clock.wall()))
-        if state is not None and state.digest == digest:
-            return
         try:
-            await self._write(repository, tag, digest)
+            await self._write(repository, tag)
         except StoreUnavailable:
-            return  # it is known in memory; the disk learns it at the next change
+            return  # it is known in memory; the disk learns it at the next check
 
-    async def _write(self, repository: Repository, tag: Tag, digest: Digest) -> None:
-        """Bring a tag to the disk; whoever writes last leaves there what is in memory."""
-        await self._tree.put_tag(repository, tag, digest)
-        self._dropped_at.drop((repository, tag))
-        state = self._states.get((repository, tag))
-        if state is not None and state.digest != digest:
-            await self._write(repository, tag, state.digest)
+    async def _write(self, repository: Repository, tag: Tag) -> None:
+        """Bring the disk to what memory says, the link before the row that tells of it."""
+        key, checked_at = (repository, tag), self._clock.wall()
+        lock = self._lock(key)
+        async with lock:
+            state = self._states.get(key)
+            if state is None:
+                return
+            if self._on_disk.get(key) != state.digest:
+                await to_its_end(self._tree.put_tag(repository, tag, state.digest))
+                self._on_disk.put(key, state.digest)
+                self._dropped_at.drop(key)
+            self._sidecar.put_tag(repository, tag, TagRow(state.digest, checked_at))
+
+    def _lock(self, key: Key) -> asyncio.Lock:
+        """Give what keeps changes of one tag on disk apart; it is there while somebody has it."""
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = asyncio.Lock()
+        return lock
 
     async def note_missing(self, repository: Repository, tag: Tag, state: TagState) -> None:
         """Note a confirmed 404 to a question about *state*; the second one, some seconds later,
@@ -122,13 +140,19 @@ class TagBook:
 
     async def drop(self, repository: Repository, tag: Tag) -> None:
         """Remove a tag."""
-        self._states.drop((repository, tag))
-        self._dropped_at.put((repository, tag), self._clock.now())
-        self._sidecar.drop_tag(repository, tag)
-        try:
-            await self._tree.drop_tag(repository, tag)
-        except StoreUnavailable:
-            self._log.error("tag.not_removed", repository=repository, tag=tag)
+        key = (repository, tag)
+        self._states.drop(key)
+        self._dropped_at.put(key, self._clock.now())
+        lock = self._lock(key)
+        async with lock:
+            if self._states.get(key) is not None:
+                return  # it is there again
+            self._on_disk.drop(key)
+            self._sidecar.drop_tag(repository, tag)
+            try:
+                await to_its_end(self._tree.drop_tag(repository, tag))
+            except StoreUnavailable:
+                self._log.error("tag.not_removed", repository=repository, tag=tag)
 
     async def drop_all_of(self, repository: Repository, digest: Digest) -> None:
         """Remove the tags that name a deleted manifest."""

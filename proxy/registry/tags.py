@@ -33,7 +33,7 @@ from proxy.registry.clock import Clock
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
 from proxy.registry.primary import Fetched
-from proxy.registry.puller import Content, Resolution
+from proxy.registry.puller import Bytes, Content, Resolution
 from proxy.registry.single_flight import SingleFlight
 from proxy.registry.store import bytes_content, part_of
 from proxy.registry.tagbook import TagBook, TagState
@@ -110,9 +110,7 @@ class FreshTags:
         """Give what *pull* leads to; see `Puller.resolve`."""
         if not isinstance(pull, ManifestPull) or isinstance(pull.reference, Digest):
             return await self._inner.resolve(pull)
-        pinned = self._pinned_at_hand(pull, pull.reference)
-        if pinned is None:
-            pinned = await self._pin(pull, pull.reference)
+        pinned = await self._pin(pull, pull.reference)
         if pinned.passing is not None:
             return Resolution(pinned.passing.manifest.descriptor, Origin.PRIMARY)
         return _marked(await self._inner.resolve(pinned.pull), pinned)
@@ -121,9 +119,7 @@ class FreshTags:
         """Give the content of *pull*; see `Puller.open`."""
         if not isinstance(pull, ManifestPull) or isinstance(pull.reference, Digest):
             return await self._inner.open(pull, part)
-        pinned = self._pinned_at_hand(pull, pull.reference)
-        if pinned is None:
-            pinned = await self._pin(pull, pull.reference)
+        pinned = await self._pin(pull, pull.reference)
         if pinned.passing is not None:
             manifest = pinned.passing.manifest
             content = bytes_content(manifest.descriptor, manifest.data, Origin.PRIMARY)
@@ -132,14 +128,17 @@ class FreshTags:
         found.resolution = _marked(found.resolution, pinned)
         return found
 
-    # --- pinning ----------------------------------------------------------------------------------
-
-    def _pinned_at_hand(self, pull: ManifestPull, tag: Tag) -> Pinned | None:
-        """Pin a tag that is in memory and fresh: nothing is waited for."""
-        state = self._book.remembered(pull.repository, tag)
-        if state is None or not self._is_fresh(state, self._rules.policy(pull.repository, tag)):
+    def at_hand(self, pull: Pull) -> Bytes | None:
+        """Give what is in memory, a tag's manifest while the tag is fresh; see `ReadyPuller`."""
+        if not isinstance(pull, ManifestPull) or isinstance(pull.reference, Digest):
+            return self._inner.at_hand(pull)
+        repository, tag = pull.repository, pull.reference
+        state = self._book.remembered(repository, tag)
+        if state is None or not self._is_fresh(state, self._rules.policy(repository, tag)):
             return None
-        return _pinned(pull, state)
+        return self._inner.at_hand(ManifestPull(repository, state.digest, pull.caller))
+
+    # --- pinning ----------------------------------------------------------------------------------
 
     async def _pin(self, pull: ManifestPull, tag: Tag) -> Pinned:
         """Bring a tag to a digest, asking the primary where the rules say so.

@@ -18,12 +18,14 @@ from proxy.oci.errors import DigestInvalid, StoreUnavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable
 from proxy.registry.bounded import BoundedMap
+from proxy.registry.clock import moment
 from proxy.registry.layout import Layout, LinkKind
 from proxy.telemetry import Telemetry
 
 THREADS = 16
 MAX_LINK_BYTES = 200
 MAX_KNOWN_LINKS = 200_000
+MAX_REMEMBERED_DROPS = 10_000
 MAX_TAG_HISTORY = 10
 
 T = TypeVar("T")
@@ -47,6 +49,7 @@ class Tree:
         self._metrics = telemetry.metrics
         self._known_links: BoundedMap[LinkKey, LinkKey] = BoundedMap(MAX_KNOWN_LINKS)
         self._link_drops = 0
+        self._dropped: BoundedMap[LinkKey, float] = BoundedMap(MAX_REMEMBERED_DROPS)
         self._lock_descriptor: int | None = None
 
     async def open(self) -> None:
@@ -128,6 +131,25 @@ class Tree:
         await self._write(self.layout.link(repository, kind, digest), digest)
         self._remember_link((repository, kind, digest), drops)
 
+    async def confirm_link(
+        self, repository: Repository, kind: LinkKind, digest: Digest, asked_at: float
+    ) -> None:
+        """As `put_link`, where the primary said so when it was asked at that moment.
+
+        If the link was dropped after that, it stays dropped: a fill that ends after a delete
+        brings nothing back.
+        """
+        key = (repository, kind, digest)
+        if self._was_dropped(key, asked_at):
+            return
+        await self.put_link(repository, kind, digest)
+        if self._was_dropped(key, asked_at):
+            await self.drop_link(repository, kind, digest)
+
+    def _was_dropped(self, key: LinkKey, asked_at: float) -> bool:
+        dropped_at = self._dropped.get(key)
+        return dropped_at is not None and dropped_at >= asked_at
+
     def _remember_link(self, key: LinkKey, drops: int) -> None:
         """Remember a link that was seen when so many were dropped; it may be gone by now."""
         if drops == self._link_drops:
@@ -140,6 +162,7 @@ class Tree:
     async def drop_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """End the record: from now on this repository doesn't contain *digest*."""
         key = (repository, kind, digest)
+        self._dropped.put(key, moment())
         self._forget_link(key)
         try:
             await self.run(durable.remove_file, self.layout.link(repository, kind, digest))

@@ -26,6 +26,7 @@ from proxy.registry.store import Store
 from proxy.telemetry.metrics import Metrics
 
 MAX_COPIES = 1024
+HASH_STEP_BYTES = 1 << 20
 IDLE_SECONDS = 3600.0
 SLOWEST_WRITE_SECONDS = 0.1
 
@@ -131,7 +132,7 @@ class UploadCopies:
         if copy.is_dropped:
             return False
         try:
-            if await copy.spool.finish() != digest:
+            if await self._digest_of(copy, digest.algorithm) != digest:
                 return False
             await to_its_end(self._tree.commit(copy.path, copy.spool.descriptor_number, digest))
             self._integrity.note_good(digest, Stamp.of(copy.spool.descriptor_number))
@@ -143,6 +144,13 @@ class UploadCopies:
             return True
         finally:
             await self.drop(copy)
+
+    async def _digest_of(self, copy: Copy, algorithm: Algorithm) -> Digest:
+        """Give a copy's digest; read it once more where it was begun under another algorithm."""
+        found = await copy.spool.finish()
+        if found.algorithm is algorithm:
+            return found
+        return await to_its_end(self._tree.run(_hashed, copy.spool.descriptor_number, algorithm))
 
     async def drop(self, copy: Copy) -> None:
         """Let go of a copy; its file is removed unless it has entered the tree."""
@@ -182,3 +190,11 @@ class UploadCopies:
         self._copies.clear()
         if self._drops:
             await asyncio.wait(tuple(self._drops))
+
+
+def _hashed(descriptor_number: int, algorithm: Algorithm) -> Digest:
+    hasher, offset = algorithm.hasher(), 0
+    while data := os.pread(descriptor_number, HASH_STEP_BYTES, offset):
+        hasher.update(data)
+        offset += len(data)
+    return Digest(algorithm, hasher.hexdigest())

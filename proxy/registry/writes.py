@@ -76,6 +76,7 @@ class Writes:
     async def _deleted(self, write: ManifestDelete | BlobDelete) -> None:
         tree = self._store.tree
         if isinstance(write, BlobDelete):
+            self._fill.withdraw(write.repository, write.digest)
             await tree.drop_link(write.repository, LinkKind.LAYER, write.digest)
             return
         self._sidecar.drop_answers(TAGS, write.repository)

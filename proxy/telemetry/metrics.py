@@ -1,7 +1,8 @@
 """Every metric of the replica. Label values come from the enums in `labels` alone."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,16 +12,22 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.utils import floatToGoString
 
 from proxy.telemetry.labels import DecisionUse, FillEnd, Kind, Origin, Outcome
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
-Tally = defaultdict[tuple[str, ...], int]
+Tally = dict[tuple[str, ...], int]
 
 _LAG_SECONDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -37,17 +44,17 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._requests = self._tally("requests", "Requests answered.", "kind", "outcome")
-        self._seconds = Histogram(
+        self._requests = self._tally("requests", "Requests answered.", kind=Kind, outcome=Outcome)
+        self._seconds = _Timings(
             "proxima_request_seconds",
             "Time from a request's headers to the end of its answer.",
-            ("kind",),
-            registry=self.registry,
-            buckets=_SECONDS,
+            "kind",
+            Kind,
         )
-        self._sent = self._tally("sent_bytes", "Body bytes sent to clients.", "origin")
+        self.registry.register(self._seconds)
+        self._sent = self._tally("sent_bytes", "Body bytes sent to clients.", origin=Origin)
         self._fills = self._counter("fills", "Fills ended.", "end")
-        self._decisions = self._tally("decisions", "Rights looked up.", "use")
+        self._decisions = self._tally("decisions", "Rights looked up.", use=DecisionUse)
         self.upstream_bytes = self._counter("upstream_bytes", "Body bytes read from the primary.")
         self.distinct_bytes = self._counter(
             "distinct_bytes", "Bytes of different contents that came from the primary."
@@ -68,15 +75,15 @@ class Metrics:
             buckets=_LAG_SECONDS,
         )
         self._gauge_of_amplification()
-        self._seconds_by = {kind: self._seconds.labels(kind) for kind in Kind}
         self._fills_by = {end: self._fills.labels(end) for end in FillEnd}
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"proxima_{name}", text, labels, registry=self.registry)
 
-    def _tally(self, name: str, text: str, *labels: str) -> Tally:
-        tally: Tally = defaultdict(int)
-        self.registry.register(_Tallied(f"proxima_{name}", text, labels, tally))
+    def _tally(self, name: str, text: str, **labels: Iterable[str]) -> Tally:
+        """Give counts by labels, all of them there from the start: no series appears later."""
+        tally: Tally = dict.fromkeys(product(*labels.values()), 0)
+        self.registry.register(_Tallied(f"proxima_{name}", text, tuple(labels), tally))
         return tally
 
     def _gauge_of_amplification(self) -> None:
@@ -92,7 +99,7 @@ class Metrics:
     def request_ended(self, kind: Kind, outcome: Outcome, seconds: float) -> None:
         """Count one request, once."""
         self._requests[kind, outcome] += 1
-        self._seconds_by[kind].observe(seconds)
+        self._seconds.observe(kind, seconds)
 
     def sent(self, origin: Origin, size_bytes: int) -> None:
         """Count body bytes that went to a client."""
@@ -132,6 +139,28 @@ class _Tallied:
         family = CounterMetricFamily(self._name, self._text, labels=self._labels)
         for values, number in tuple(self._tally.items()):
             family.add_metric(values, number)
+        yield family
+
+
+class _Timings:
+    """A histogram by one label, kept as a Tally is."""
+
+    def __init__(self, name: str, text: str, label: str, values: Iterable[str]) -> None:
+        self._name, self._text, self._label = name, text, label
+        self._counts = {value: [0] * (len(_SECONDS) + 1) for value in values}
+        self._sums = dict.fromkeys(self._counts, 0.0)
+
+    def observe(self, value: str, seconds: float) -> None:
+        """Count one duration."""
+        self._counts[value][bisect_left(_SECONDS, seconds)] += 1
+        self._sums[value] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._text, labels=[self._label])
+        bounds = [*map(floatToGoString, _SECONDS), "+Inf"]
+        for value, counts in self._counts.items():
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            family.add_metric([value], buckets, self._sums[value])
         yield family
 
 

@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
@@ -36,14 +37,18 @@ Answerer = Callable[[Exchange], Awaitable[web.StreamResponse]]
 ChallengeWriter = Callable[[Exchange, Unauthorized], str]
 
 
+REMEMBERED_HOSTS = 1024
+
+
 class HostNames:
     """The hosts on which clients may address us: exact, with the port where one is given."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = frozenset(name.lower() for name in names)
-
-    def includes(self, host: str) -> bool:
+        self.includes = lru_cache(REMEMBERED_HOSTS)(self._includes)
         """Say whether a Host header names us."""
+
+    def _includes(self, host: str) -> bool:
         host = host.lower()
         if host in self._names:
             return True

@@ -1,7 +1,8 @@
 """The control socket: verbs of the operator, over HTTP on a unix socket in the store (0600)."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -9,6 +10,16 @@ from aiohttp import web
 from proxy.oci.errors import RegistryError
 
 Explain = Callable[[str], Awaitable[dict[str, object]]]
+
+
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """Give another name for a socket: an address holds 107 bytes, a store's path may be longer."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 class ControlSocket:
@@ -31,7 +42,8 @@ class ControlSocket:
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            await web.UnixSite(self._runner, str(self._path)).start()
+            with short_address(self._path) as address:
+                await web.UnixSite(self._runner, address).start()
         finally:
             os.umask(before)
 

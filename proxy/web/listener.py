@@ -3,12 +3,11 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+
+from proxy.web.acceptor import TlsAcceptor
+from proxy.web.protocol import Server
 
 Address = tuple[str, int]
-
-SHUTDOWN_SECONDS = 1.0
-"""How long the end of a TLS connection waits for the client's: it reads what comes meanwhile."""
 
 
 def open_socket(address: Address) -> socket.socket:
@@ -32,44 +31,47 @@ def open_socket(address: Address) -> socket.socket:
 
 
 class Listeners:
-    """Some sockets that lead to the same protocol."""
+    """Some sockets that lead to one server, directly or through TLS."""
 
-    def __init__(
-        self,
-        factory: Callable[[], asyncio.Protocol],
-        tls: ssl.SSLContext | None,
-        backlog: int,
-        *,
-        handshake_timeout: float,
-    ) -> None:
-        self._factory = factory
-        self._tls = tls
+    def __init__(self, server: Server, backlog: int) -> None:
+        self._server = server
         self._backlog = backlog
-        self._handshake_timeout = handshake_timeout if tls else None
-        self._servers: list[asyncio.Server] = []
+        self._plain: list[asyncio.Server] = []
+        self._acceptor: TlsAcceptor | None = None
         self.addresses: list[Address] = []
+
+    def use_tls(self, context: ssl.SSLContext, handshake_timeout: float) -> None:
+        """Let what is opened from now on speak TLS."""
+        self._acceptor = TlsAcceptor(
+            self._server, context, handshake_timeout, self._server.has_room
+        )
 
     async def open(self, addresses: tuple[Address, ...]) -> None:
         """Listen on all of them.
 
         Raises: OSError: one of them can't be had.
         """
-        loop = asyncio.get_running_loop()
         for address in addresses:
             opened = open_socket(address)
-            server = await loop.create_server(
-                self._factory,
-                sock=opened,
-                ssl=self._tls,
-                backlog=self._backlog,
-                ssl_handshake_timeout=self._handshake_timeout,
-                ssl_shutdown_timeout=SHUTDOWN_SECONDS if self._tls else None,
-            )
-            self._servers.append(server)
             host, port = opened.getsockname()[:2]
             self.addresses.append((host, port))
+            if self._acceptor is not None:
+                self._acceptor.listen(opened, self._backlog)
+                continue
+            loop = asyncio.get_running_loop()
+            self._plain.append(
+                await loop.create_server(self._server, sock=opened, backlog=self._backlog)
+            )
 
     def close(self) -> None:
         """Take no new connections; those that are open go on."""
-        for server in self._servers:
+        for server in self._plain:
             server.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
+
+    async def end(self) -> None:
+        """Take no new connections, nor those that are still shaking hands."""
+        self.close()
+        if self._acceptor is not None:
+            await self._acceptor.end()

@@ -1,9 +1,13 @@
 """Where an upload goes on: the primary's Location, brought to our own domain."""
 
+import re
 from collections.abc import Callable
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from proxy.oci.errors import UntrustedOrigin
+
+_URI = re.compile(r"[!-\[\]-~]+")
+"""Plain text without spaces, and without what some readers take for a slash."""
 
 
 class Locations:
@@ -22,9 +26,9 @@ class Locations:
 
         Raises: UntrustedOrigin: it leads to a foreign host, or to a path that isn't a registry's.
         """
-        parts = urlsplit(urljoin(asked_path, location))
+        parts = _parts(asked_path, location)
         is_plain_reference = not parts.scheme and not parts.netloc
-        is_own = parts.scheme in ("http", "https") and self._is_ours(parts.netloc)
+        is_own = parts.scheme in ("", "http", "https") and self._is_ours(parts.netloc)
         if not (is_plain_reference or is_own):
             raise UntrustedOrigin("the primary's Location leads to another host")
         is_known_path = parts.path.startswith(self._prefixes)
@@ -32,3 +36,12 @@ class Locations:
             raise UntrustedOrigin("the primary's Location leads outside the registry's paths")
         query = location.partition("#")[0].partition("?")[2]
         return f"{parts.path}?{query}" if query else parts.path
+
+
+def _parts(asked_path: str, location: str) -> SplitResult:
+    if _URI.fullmatch(location) is None:
+        raise UntrustedOrigin("the primary's Location is no URL")
+    try:
+        return urlsplit(urljoin(asked_path, location))
+    except ValueError as exc:
+        raise UntrustedOrigin("the primary's Location is no URL") from exc

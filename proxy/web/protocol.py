@@ -5,9 +5,10 @@ connections for an hour and read an unwanted body for ten seconds.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http import RawRequestMessage
@@ -34,7 +35,15 @@ class ConnectionTimes:
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_header_timer", "_is_over", "_refuse", "_times", "_wire", "_write_timer")
+    __slots__ = (
+        "_header_timer",
+        "_is_over",
+        "_refuse",
+        "_times",
+        "_wire",
+        "_write_timer",
+        "sending",
+    )
 
     def __init__(self, manager: "Server", refuse: Refusal, times: ConnectionTimes) -> None:
         super().__init__(
@@ -51,6 +60,8 @@ class _Protocol(web.RequestHandler):
         self._write_timer: asyncio.TimerHandle | None = None
         self._wire: asyncio.Transport | None = None
         self._is_over = False
+        self.sending: asyncio.Task[Any] | None = None
+        """What sends a body and wants to end with the connection."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -62,14 +73,19 @@ class _Protocol(web.RequestHandler):
         self._stop_header_timer()
         self._stop_write_timer()
         self._wire = None
+        if self.sending is not None:
+            self.sending.cancel()
         super().connection_lost(exc)
 
     async def start(self) -> None:
-        """Serve the connection; what is left to be sent after that is watched."""
+        """Serve the connection, then close it; what is left to be sent is watched."""
         try:
-            await super().start()
+            if not self._close:
+                await super().start()
         finally:
             self._is_over = True
+            if self._wire is not None:
+                self._wire.close()
             self._watch_writing()
 
     @property
@@ -190,6 +206,30 @@ class Server(web.Server):
         super().connection_made(handler, transport)
         if len(self._connections) > self._max_connections:
             transport.abort()
+
+    def has_room(self, more: int) -> bool:
+        """Say whether another connection may come, where *more* are on their way."""
+        return len(self._connections) + more < self._max_connections
+
+
+@contextmanager
+def while_connected(request: web.BaseRequest) -> Iterator[None]:
+    """End what is done within when the client leaves, whatever it waits for.
+
+    Raises: ConnectionResetError: the client left.
+    """
+    protocol, task = cast(_Protocol, request.protocol), asyncio.current_task()
+    if request.transport is None or task is None:
+        raise ConnectionResetError("the client left")
+    protocol.sending = task
+    try:
+        yield
+    except asyncio.CancelledError:
+        if request.transport is None and task.uncancel() == 0:
+            raise ConnectionResetError("the client left") from None
+        raise
+    finally:
+        protocol.sending = None
 
 
 def is_tls(request: web.BaseRequest) -> bool:

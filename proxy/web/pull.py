@@ -6,7 +6,7 @@ from multidict import CIMultiDict
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import RangeRequest, parse_range
 from proxy.registry.access import Presented
-from proxy.registry.puller import Content, Puller, Resolution
+from proxy.registry.puller import Bytes, Content, ReadyPuller, Resolution
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.web.exchange import Exchange
 from proxy.web.respond import content_headers, matches_etag, stale_headers
@@ -16,7 +16,7 @@ from proxy.web.send import Sender
 class Pulls:
     """Answers GET and HEAD of manifests and blobs."""
 
-    def __init__(self, puller: Puller, sender: Sender) -> None:
+    def __init__(self, puller: ReadyPuller, sender: Sender) -> None:
         self._puller = puller
         self._sender = sender
 
@@ -26,6 +26,9 @@ class Pulls:
         """Answer one pull as the caller who presented itself."""
         exchange.event = "pull.served"
         asked = _as_caller(pull, presented)
+        at_hand = self._puller.at_hand(asked)
+        if at_hand is not None:
+            return self._from_memory(exchange, pull, at_hand)
         if exchange.request.method == "HEAD":
             return self._head(exchange, await self._puller.resolve(asked))
         part = _asked_part(exchange, pull)
@@ -34,6 +37,21 @@ class Pulls:
             return await self._get(exchange, content, part)
         finally:
             await content.aclose()
+
+    def _from_memory(self, exchange: Exchange, pull: Pull, content: Bytes) -> web.Response:
+        """Answer from memory, as most pulls of manifests are."""
+        headers = _headers(exchange, content.resolution)
+        if _is_unchanged(exchange, headers):
+            return _not_modified(exchange, headers)
+        if exchange.request.method == "HEAD":
+            headers["Content-Length"] = str(len(content.data))
+            return web.Response(status=200, headers=headers)
+        part = _asked_part(exchange, pull)
+        if part is None:
+            return self._sender.send_bytes(exchange, content, 200, headers)
+        content.span = part.on(len(content.data))
+        headers["Content-Range"] = content.span.content_range(len(content.data))
+        return self._sender.send_bytes(exchange, content, 206, headers)
 
     def _head(self, exchange: Exchange, resolution: Resolution) -> web.StreamResponse:
         headers = _headers(exchange, resolution)

@@ -6,15 +6,16 @@ copied (`UploadCopies`), and what the primary accepted is noted (`Writes`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from proxy.net.link import PrivateLink
-from proxy.net.session import Answer, UploadBody
+from proxy.net.session import Answer
+from proxy.net.upload import UploadBody
 from proxy.oci.digest import Algorithm
-from proxy.oci.errors import RegistryError, SizeInvalid, Unauthorized
+from proxy.oci.errors import BadRequest, RegistryError, SizeInvalid, Unauthorized
 from proxy.oci.manifest import MAX_MANIFEST_BYTES
 from proxy.oci.reference import Repository
 from proxy.oci.request import (
@@ -42,12 +43,16 @@ FORWARDED_HEADERS = ("Content-Type", "Content-Range", "Accept", "OCI-Chunk-Min-L
 
 @dataclass(slots=True)
 class _Passage:
-    """One write on its way: what was copied of its body."""
+    """One write on its way: what was copied of its body.
+
+    `is_ahead`: it starts beyond what the copy holds, so that nothing of it can be added.
+    """
 
     exchange: Exchange
     write: Write
     presented: Presented
     copy: Copy | None = None
+    is_ahead: bool = False
     manifest: bytearray | None = None
     refusal: RegistryError | None = None
 
@@ -125,7 +130,10 @@ class Pushes:
     async def _cut_to_start(self, passage: _Passage) -> None:
         """A chunk says where it starts: what a broken one left beyond that is dropped."""
         start = passage.exchange.request.headers.get("Content-Range", "").partition("-")[0]
-        if passage.copy is not None and start.isascii() and start.isdigit():
+        if passage.copy is None or not (start.isascii() and start.isdigit()):
+            return
+        passage.is_ahead = int(start) > passage.copy.spool.accepted
+        if not passage.is_ahead:
             await self._copies.cut_back(passage.copy, int(start))
 
     async def _forward(self, passage: _Passage) -> Answer:
@@ -154,19 +162,25 @@ class Pushes:
             on_start=lambda: ask_for_body(request),
         )
 
-    async def _chunks(self, passage: _Passage) -> AsyncIterator[bytes]:
-        content = passage.exchange.request.content
-        while True:
-            async with asyncio.timeout(self._read_timeout):
-                chunk = await content.readany()
-            if not chunk:
-                return
+    async def _chunks(self, passage: _Passage) -> AsyncGenerator[bytes]:
+        while chunk := await self._received(passage):
             passage.exchange.sent_bytes += len(chunk)
             await self._copy(passage, chunk)
             yield chunk
 
+    async def _received(self, passage: _Passage) -> bytes:
+        """Give the next bytes of the client's body, none at its end.
+
+        Raises: BadRequest: it stalls, or its framing broke. ConnectionError: the client left.
+        """
+        try:
+            async with asyncio.timeout(self._read_timeout):
+                return await passage.exchange.request.content.readany()
+        except (TimeoutError, web.RequestPayloadError) as exc:
+            raise BadRequest("the body of the request broke off") from exc
+
     async def _copy(self, passage: _Passage, chunk: bytes) -> None:
-        if passage.copy is not None:
+        if passage.copy is not None and not passage.is_ahead:
             await self._copies.add(passage.copy, chunk)
         if passage.manifest is not None:
             passage.manifest += chunk
@@ -190,9 +204,7 @@ class Pushes:
         self._rights.note(passage.presented, passage.write.repository, answer.status)
         if answer.status == 401:
             await answer.drop()
-            raise Unauthorized(
-                error="insufficient_scope" if passage.presented.authorization else ""
-            )
+            raise self._rights.refusal(passage.presented, answer)
         body = await answer.read(MAX_ERROR_BYTES)
         exchange.outcome = outcome_of_status(answer.status)
         headers = {**BASE_HEADERS, "X-Request-Id": exchange.request_id}
@@ -217,7 +229,7 @@ class Pushes:
                 digest = answer.header("Docker-Content-Digest")
                 data = bytes(passage.manifest)
                 await self._writes.manifest_put(write, data, content_type, digest)
-            case ManifestDelete() | BlobDelete() if answer.status == 202:
+            case ManifestDelete() | BlobDelete() if answer.status < 300:
                 await self._writes.deleted(write)
             case _:
                 pass
@@ -241,14 +253,16 @@ class Pushes:
                 201,
             ) if digest is not None and passage.copy is not None:
                 await self._copies.keep(passage.copy, repository, digest)
-            case UploadStart(), 202 if passage.copy is None:
-                copy = await self._copies.begin(Algorithm.SHA256)
+            case UploadStart(digest=digest), 202:  # also where a whole blob was offered in vain
+                copy = await self._copies.begin(digest.algorithm if digest else Algorithm.SHA256)
                 if copy is not None:
                     self._copies.remember(session, copy)
             case UploadStep(verb=UploadVerb.PATCH), 202 | 416 if passage.copy is not None:
-                await self._copies.cut_back(passage.copy, _acknowledged(answer))
+                await self._cut_to_acknowledged(passage.copy, answer)
                 self._copies.remember(session or _session(write.target), passage.copy)
                 passage.copy = None
+            case UploadStep(verb=UploadVerb.PATCH), status if status == 429 or status >= 500:
+                self._keep_for_later(passage)
             case UploadStep(verb=UploadVerb.GET), 204:
                 await self._cut_back_kept(write, session, answer)
             case UploadStep(verb=UploadVerb.DELETE), 204:
@@ -261,22 +275,22 @@ class Pushes:
     async def _cut_back_kept(self, write: UploadStep, session: str, answer: Answer) -> None:
         copy = self._copies.take(_session(write.target))
         if copy is not None:
-            await self._copies.cut_back(copy, _acknowledged(answer))
+            await self._cut_to_acknowledged(copy, answer)
             self._copies.remember(session or _session(write.target), copy)
+
+    async def _cut_to_acknowledged(self, copy: Copy, answer: Answer) -> None:
+        """Make a copy hold what the primary says it has, where it says so; the hash decides."""
+        last = answer.header("Range").removeprefix("bytes=").removeprefix("0-")
+        if not (last.isascii() and last.isdigit()):
+            return
+        # docker-registry says 0-0 for an empty session as well as for one byte
+        is_empty = last == "0" and copy.spool.accepted != 1
+        await self._copies.cut_back(copy, 0 if is_empty else int(last) + 1)
 
 
 def _session(target: str) -> str:
     """Give what names an upload session in all its requests: the path without the state."""
     return target.partition("?")[0]
-
-
-def _acknowledged(answer: Answer) -> int:
-    """Give how many bytes of a session the primary says it has (`Range: 0-N`)."""
-    first, _, last = answer.header("Range").removeprefix("bytes=").partition("-")
-    if first != "0" or not last.isascii() or not last.isdigit():
-        return 0
-    # docker-registry says 0-0 for an empty session as well as for one byte
-    return 0 if last == "0" else int(last) + 1
 
 
 def _plain_error(status: int) -> bytes:

@@ -17,6 +17,7 @@ from proxy.oci.request import Action, UploadStart
 from proxy.registry.access import Presented
 from proxy.registry.callers import RightKey
 from proxy.registry.decisions import Decisions
+from proxy.registry.realm import Realm, challenge_of
 
 ANYWHERE = Repository("")
 """Stands for the repository of upload sessions whose path doesn't name one."""
@@ -25,9 +26,10 @@ ANYWHERE = Repository("")
 class PushRights:
     """Rights to push, as the primary's answers show them."""
 
-    def __init__(self, link: PrivateLink, rights: Decisions[RightKey]) -> None:
+    def __init__(self, link: PrivateLink, rights: Decisions[RightKey], realm: Realm) -> None:
         self._link = link
         self._rights = rights
+        self._realm = realm
 
     def note(self, presented: Presented, repository: Repository | None, status: int) -> None:
         """Note what an answer of the primary to a write shows."""
@@ -37,6 +39,16 @@ class PushRights:
                 self._rights.grant(key)
             elif status in (401, 403) and where == (repository or ANYWHERE):
                 self._rights.refuse(key, Denied())
+
+    def refusal(self, presented: Presented, answer: Answer) -> Unauthorized:
+        """Give the error that a 401 to a write stands for, and learn how the primary challenges:
+        it may let everybody read, so that it never did before.
+        """
+        challenge = challenge_of(answer)
+        if challenge is not None:
+            self._realm.learn(challenge)
+        told = challenge.error if challenge is not None else ""
+        return Unauthorized(error=told or ("insufficient_scope" if presented.authorization else ""))
 
     async def require(self, presented: Presented, repository: Repository | None) -> None:
         """Return if this caller may push, asking the primary if nothing shows it.
@@ -53,7 +65,7 @@ class PushRights:
             case 202:
                 await self._cancel(presented, answer)
             case 401:
-                raise Unauthorized(error="insufficient_scope" if presented.authorization else "")
+                raise self.refusal(presented, answer)
             case 403:
                 raise Denied
             case _:

@@ -11,6 +11,7 @@ from aiohttp import web
 from proxy.oci.errors import NameUnknown, NotServedHere, RegistryError, Unauthorized
 from proxy.oci.reference import Repository
 from proxy.oci.request import (
+    Action,
     BlobDelete,
     BlobPull,
     Catalog,
@@ -24,6 +25,7 @@ from proxy.oci.request import (
     TagList,
     UploadStart,
     UploadStep,
+    UploadVerb,
     parse,
 )
 from proxy.registry.access import Doorkeeper, Presented
@@ -106,7 +108,10 @@ class Routes:
         if parsed.namespace is not None and not self._names.includes(parsed.namespace):
             raise NameUnknown("this replica doesn't serve that namespace")
         asked = parsed.request
-        presented = await self._doorkeeper.recognise(request.headers.get("Authorization", ""))
+        authorization = request.headers.get("Authorization", "")
+        presented = self._doorkeeper.at_hand(authorization)
+        if presented is None:
+            presented = await self._doorkeeper.recognise(authorization)
         return await self._dispatch(exchange, asked, presented)
 
     def _parse(self, method: str, raw_path: str) -> tuple[Parsed, Subject]:
@@ -150,8 +155,12 @@ class Routes:
 
 
 def _require_scope(presented: Presented, repository: Repository) -> None:
+    """Return if a token covers a repository.
+
+    Raises: Unauthorized: to the letter what a caller gets whom the primary refuses.
+    """
     if not presented.may_try_to_pull(repository):
-        raise Unauthorized("the token is for something else", error="insufficient_scope")
+        raise Unauthorized(error="insufficient_scope")
 
 
 def _subject(asked: Request) -> Subject:
@@ -165,4 +174,6 @@ def _subject(asked: Request) -> Subject:
     elif isinstance(asked, (BlobPull, BlobDelete, Referrers)):
         name = asked.digest
     source = asked.source or "" if isinstance(asked, UploadStart) else ""
-    return Subject(kind, asked.repository, str(name), asked.action, source)
+    is_cancel = isinstance(asked, UploadStep) and asked.verb is UploadVerb.DELETE
+    action = Action.DELETE if is_cancel else asked.action  # registries go by the method
+    return Subject(kind, asked.repository, str(name), action, source)

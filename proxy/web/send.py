@@ -16,7 +16,7 @@ from proxy.registry.puller import Bytes, Content, File, Stream
 from proxy.telemetry.labels import Origin
 from proxy.telemetry.metrics import Metrics
 from proxy.web.exchange import Exchange
-from proxy.web.protocol import is_tls
+from proxy.web.protocol import is_tls, while_connected
 from proxy.web.sendfile import FileReadFailed, PlainSender, is_cached, read_ahead
 from proxy.web.turns import Turns
 
@@ -49,20 +49,15 @@ class Sender:
 
         Raises: BodyAborted: not all of it could be sent; the connection was aborted.
         """
-        span = content.span
-        headers["Content-Length"] = str(len(span))
         if isinstance(content, Bytes):
-            return self._send_bytes(exchange, content, status, headers)
+            return self.send_bytes(exchange, content, status, headers)
+        headers["Content-Length"] = str(len(content.span))
         response = web.StreamResponse(status=status, headers=headers)
         await response.prepare(exchange.request)
         self.sending += 1
         try:
-            if isinstance(content, Stream):
-                await self._send_stream(exchange, response, content)
-            elif is_tls(exchange.request):
-                await self._send_copied(exchange, response, content)
-            else:
-                await self._send_file(exchange, content)
+            with while_connected(exchange.request):
+                await self._send_body(exchange, response, content)
         except (RegistryError, FileReadFailed, OSError) as exc:
             exchange.error = str(exc) or type(exc).__name__
             if isinstance(exc, FileReadFailed) and isinstance(content, File):
@@ -77,9 +72,20 @@ class Sender:
         await response.write_eof()
         return response
 
-    def _send_bytes(
+    async def _send_body(
+        self, exchange: Exchange, response: web.StreamResponse, content: Stream | File
+    ) -> None:
+        if isinstance(content, Stream):
+            await self._send_stream(exchange, response, content)
+        elif is_tls(exchange.request):
+            await self._send_copied(exchange, response, content)
+        else:
+            await self._send_file(exchange, content)
+
+    def send_bytes(
         self, exchange: Exchange, content: Bytes, status: int, headers: CIMultiDict[str]
     ) -> web.Response:
+        """Give the response that carries content in memory: it goes out in one write."""
         span = content.span
         is_whole = len(span) == len(content.data)
         body = content.data if is_whole else content.data[span.start : span.stop]

@@ -33,6 +33,7 @@ from proxy.oci.request import Action
 from proxy.registry.access import Logins
 from proxy.registry.callers import KnownCallers
 from proxy.registry.credentials import Basic, Bearer, Credential, parse_authorization
+from proxy.registry.decisions import Standing
 from proxy.registry.issuer import LEEWAY_SECONDS, IssuedToken, Issuer
 from proxy.registry.realm import Realm, TokenAnswer, TokenWish
 from proxy.telemetry.labels import Kind, Origin
@@ -120,7 +121,7 @@ class TokenRoute:
             right = (caller, Repository.parse(scope.name), Action.PULL)
         except NameInvalid:
             return True
-        return self._known.rights.refusal(right) is not None
+        return self._known.rights.standing(right) is Standing.REFUSED
 
     def _issued(
         self, caller: Caller, challenge: Challenge, scopes: tuple[Scope, ...]

@@ -1,9 +1,11 @@
 """C4: a digest of one repository can't be read through another, whatever is here already."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from proxy.registry import durable
 from tests.access.in_process import in_process
 from tests.support.hostile import BLOBS, Hold, Status
 from tests.support.images import oci_artifact, oci_image
@@ -181,3 +183,38 @@ def test_a_mount_needs_the_right_to_read_its_source(token_primary, tokens, alice
     for method, path, headers in reads("alice/other", theirs).values():
         assert client.request(method, path, headers).status == 404
     assert links_of(one, "alice/other") == {own}
+
+
+@pytest.mark.parametrize("kind", ["blob", "manifest"])
+def test_what_is_deleted_during_a_fill_stays_deleted(kind, password_world, monkeypatch):
+    """C4, CVE-2026-35172: a fill that ends after a delete doesn't bring the link back; what bob is
+    given meanwhile is bob's.
+    """
+    world = password_world()
+    image = world.images["alice/app"]
+    blob = image.blobs[-1]
+    digest = blob.digest if kind == "blob" else image.digest
+    target = f"/v2/alice/app/{'blobs' if kind == 'blob' else 'manifests'}/{digest}"
+    world.upstream.contents.repository("bob/app").blobs[blob.digest] = blob.data
+    gate, waiting = threading.Event(), threading.Event()
+    write_file = durable.write_file
+
+    def held_write(path, *arguments, **options):
+        if path.name == "link":
+            waiting.set()
+            assert gate.wait(10)
+        write_file(path, *arguments, **options)
+
+    monkeypatch.setattr("proxy.registry.durable.write_file", held_write)
+    alice = world.client("alice")
+    with ThreadPoolExecutor(2) as pool:
+        pulling = pool.submit(alice.get, target)
+        assert waiting.wait(10)
+        deleting = pool.submit(world.client("alice").delete, target)
+        wait_until(lambda: (world.upstream.requests("DELETE") and deleting.done()) or gate.is_set())
+        gate.set()
+        assert pulling.result(10).status == 200
+        assert deleting.result(10).status == 202
+    wait_until(lambda: world.replica.metrics().value("proxima_flights") == 0)
+    assert alice.get(target).status == 404
+    assert digest not in links_of(world.replica, "alice/app")

@@ -66,7 +66,6 @@ def test_a_refusal_ends_a_grant_and_is_forgotten_soon(decisions, clock):
     assert decisions.standing("a") is Standing.REFUSED
     clock.advance(0.1)
     assert decisions.standing("a") is Standing.UNKNOWN
-    assert decisions.refusal("a") is None
 
 
 def test_what_was_asked_before_a_refusal_grants_nothing(decisions, clock):
@@ -111,7 +110,7 @@ def test_grants_are_bounded(decisions):
     assert len(decisions) == 1000
 
 
-def test_a_remembered_refusal_keeps_nothing_alive(decisions):
+async def test_a_remembered_refusal_keeps_nothing_alive(decisions, asking):
     """The error of a refusal is raised anew each time: frames of refused requests are let go."""
 
     class Request:
@@ -119,18 +118,15 @@ def test_a_remembered_refusal_keeps_nothing_alive(decisions):
 
     seen = []
 
-    def refused():
+    async def refused():
         request = Request()
         seen.append(weakref.ref(request))
-        raise decisions.refusal("a")
+        await asking.require("a", "a", asyncio.Event().wait)
 
-    try:
-        raise Denied("no")
-    except Denied as exc:
-        decisions.refuse("a", exc)
+    decisions.refuse("a", Denied("no"))
     for _ in range(3):
         with pytest.raises(Denied, match="no"):
-            refused()
+            await refused()
     gc.collect()
     assert [each() for each in seen] == [None, None, None]
 

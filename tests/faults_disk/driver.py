@@ -27,7 +27,6 @@ from proxy.registry.clock import SystemClock
 from proxy.registry.layout import LinkKind
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
-from proxy.registry.tree import Tree
 from proxy.registry.uploads import UploadCopies
 from tests.registry_store.ground import (
     A,
@@ -145,10 +144,10 @@ async def do(name: str, root: Path, *, is_inline: bool) -> None:
     primary.add(MANIFEST, A)
     spool.SYNC_EVERY_BYTES = 64 << 10
     sidecar = Sidecar(root / "proxima.sqlite")
-    if is_inline:
-        Tree.new_executor = staticmethod(Inline)  # type: ignore[method-assign]
-        sidecar._thread = Inline()  # type: ignore[assignment]
-    async with opened_ground(root, primary, heard) as ground:
+    executor = Inline() if is_inline else None
+    if executor is not None:
+        sidecar._thread = executor  # type: ignore[assignment]
+    async with opened_ground(root, primary, heard, executor=executor) as ground:
         await sidecar.open()
         book = TagBook(ground.tree, sidecar, SystemClock(), heard.telemetry.log)
         metrics = heard.telemetry.metrics

@@ -112,23 +112,22 @@ async def _flush(log: EventLog) -> None:
 def in_process(
     primary_url: str,
     *,
-    store: Path | None = None,
+    root: Path | None = None,
     clock: AdvancedClock | None = None,
     **sections: Section,
 ) -> Iterator[InProcess]:
     """Run a replica for the length of the block.
 
-    store:    where its store is or shall be; a new one that goes with the block if not given.
+    root:     where its store is or shall be; a new one that goes with the block if not given.
     sections: settings by section, as keyword arguments of the section's class.
     """
     own = Path(tempfile.mkdtemp(prefix="in-process-"))
-    root = store or own / "store"
-    settings = _settings(primary_url, root, sections)
+    settings = _settings(primary_url, root or own / "store", sections)
     try:
         with LoopThread("replica") as thread:
             yield from _lived(settings, own / "events.jsonl", clock or AdvancedClock(), thread)
             assert thread.run(_tasks_left()) == [], "tasks outlive the replica"
-        assert _open_files_below(root) == [], "files outlive the replica"
+        assert _open_files_below(settings.store.root) == [], "files outlive the replica"
     finally:
         shutil.rmtree(own, ignore_errors=True)
 

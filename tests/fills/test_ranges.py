@@ -117,12 +117,12 @@ async def test_careful_parts_of_a_damaged_file(
     """C21: with unverified_ranges off, a part of a file that rotted while the replica was off isn't
     complete; the file is set aside and fetched again.
     """
-    with in_process(upstream.url, store=store) as before:
+    with in_process(upstream.url, root=store) as before:
         before.client.get(path).expect(200)
         before.wait_idle()
     file = file_of(store, content.digest)
     file.write_bytes(content.data[:at] + bytes([content.data[at] ^ 1]) + content.data[at + 1 :])
-    careful = opened(in_process(upstream.url, store=store, fill={"unverified_ranges": False}))
+    careful = opened(in_process(upstream.url, root=store, fill={"unverified_ranges": False}))
     found = await pull(careful.address, path, {"Range": "bytes=0-99"})
     assert not (found.is_complete and found.status == 206)
     again = await pull(careful.address, path, {"Range": "bytes=0-99"})

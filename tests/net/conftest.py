@@ -1,17 +1,27 @@
 """Sessions that must leave nothing behind."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import pytest
+import uvloop
 
 from proxy.net.origins import AddressPolicy
 from proxy.net.session import Limits, Session
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import eventually
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 QUICK = {"connect_timeout": 2.0, "read_timeout": 5.0, "minimum_rate": 0, "max_connections": 16}
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """Connections end in their own ways on each of the loops that a replica may run on."""
+    asyncio_only = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in {"test_transfers.py", "test_uploads.py"}:
+        return {**asyncio_only, "uvloop": uvloop.new_event_loop}
+    return asyncio_only
 
 
 class OpenSession(Protocol):
@@ -42,6 +52,12 @@ def idle_connections(session: Session) -> int:
     return sum(protocol.is_connected() for pool in pools for protocol, _ in pool)
 
 
+def unasked_answers(session: Session) -> int:
+    """Count the kept connections on which an answer came that nobody asked for."""
+    pools = connector_of(session)._conns.values()
+    return sum(bool(protocol._buffer) for pool in pools for protocol, _ in pool)
+
+
 @pytest.fixture
 async def open_session() -> AsyncIterator[OpenSession]:
     """Gives a function that opens sessions; at the test's end no connection may be in use and,
@@ -57,9 +73,11 @@ async def open_session() -> AsyncIterator[OpenSession]:
         return session
 
     yield open_one
-    for session in opened:
-        await eventually(lambda: not held_connections(session), 2, "no connection is in use")  # noqa: B023
-        await session.close()
+    try:
+        await eventually(lambda: not any(map(held_connections, opened)), 2, "no connection in use")
+    finally:
+        for session in opened:
+            await session.close()
     await eventually(lambda: not leftover_tasks(), 2, "no task is left")
 
 

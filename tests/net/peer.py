@@ -1,6 +1,7 @@
 """A peer whose every byte the test writes, in the test's own loop."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -47,9 +48,15 @@ class Call:
         await self.writer.drain()
 
     async def answer(self, status: int = 200, body: bytes = b"", *lines: str) -> None:
-        """Send an answer with a Content-Length."""
+        """Send an answer with a Content-Length; to a HEAD without its body."""
         head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *lines]
-        await self.send("\r\n".join([*head, "", ""]).encode("latin-1") + body)
+        is_head = bool(self.seen) and self.seen[-1].method == "HEAD"
+        await self.send("\r\n".join([*head, "", ""]).encode("latin-1") + body * (not is_head))
+
+    def take_in_sips(self) -> None:
+        """Let the kernel hold little of what isn't read yet."""
+        connection: socket.socket = self.writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
 
     def reset(self) -> None:
         """End the connection with RST."""
@@ -86,7 +93,6 @@ async def peer(
     host: str = LOOPBACK,
     port: int = 0,
     tls: ssl.SSLContext | None = None,
-    limit: int = LIMIT_BYTES,
 ) -> AsyncIterator[Peer]:
     """Listen for the length of the block; what went wrong in *handle* is raised at its end."""
     found = Peer("https" if tls else "http", host, port)
@@ -112,7 +118,7 @@ async def peer(
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    server = await asyncio.start_server(accept, host, port, ssl=tls, limit=limit)
+    server = await asyncio.start_server(accept, host, port, ssl=tls, limit=LIMIT_BYTES)
     found.port = server.sockets[0].getsockname()[1]
     try:
         yield found

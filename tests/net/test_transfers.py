@@ -1,13 +1,18 @@
-"""Answers that stall, break or drip: told as `LinkBroken` or `Unavailable`, each in bounded time."""
+"""Answers that stall, break or drip are told as `LinkBroken` or `Unavailable`, in bounded time."""
 
 import asyncio
 import time
 
 import pytest
 
-from proxy.net.session import LinkBroken, Limits, NotConnected, Outgoing, Session, _Pace
+from proxy.net.session import Limits, LinkBroken, NotConnected, Outgoing, Session, _Pace
 from proxy.oci.errors import Unavailable
-from tests.net.conftest import OpenSession, held_connections, idle_connections
+from tests.net.conftest import (
+    OpenSession,
+    held_connections,
+    idle_connections,
+    unasked_answers,
+)
 from tests.net.peer import Call, peer, saying, silent
 from tests.support.waiting import eventually
 
@@ -130,30 +135,34 @@ async def test_chunk_that_breaks_http(session: Session) -> None:
         assert idle_connections(session) == 0
 
 
-async def test_body_longer_than_announced(session: Session) -> None:
-    """C9: what follows a body is no part of it, and its connection isn't used again."""
-    async with peer(saying(OK + b"Content-Length: 5\r\n\r\nhello" + OK)) as primary:
-        got, error = await received(session, primary)
-        assert (got, error) == (b"hello", None)
-        assert idle_connections(session) == 0
-
-
-async def test_second_answer_is_no_part_of_the_first(session: Session) -> None:
-    """C9: an answer that nobody asked for isn't taken for that of the next request."""
+@pytest.mark.parametrize("is_apart", [False, True], ids=["with the first", "afterwards"])
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+async def test_second_answer_is_no_part_of_the_first(
+    session: Session, method: str, is_apart: bool
+) -> None:
+    """C9: an answer that nobody asked for is neither the rest of a body nor what the next request
+    gets, be it in the same packet or on a connection that is idle already.
+    """
 
     async def handle(call: Call) -> None:
         await call.head()
-        if call.number == 1:
+        if call.number > 1:
+            await call.answer(200, b"second")
+        elif is_apart:
             await call.answer(200, b"first")
+            await eventually(lambda: idle_connections(session))
             await call.answer(200, b"poison")
         else:
-            await call.answer(200, b"second")
+            await call.send(2 * (OK + b"Content-Length: 5\r\n\r\nfirst"))
         await call.rest()
 
     async with peer(handle) as primary:
-        for expected in (b"first", b"second"):
-            assert await received(session, primary) == (expected, None)
-            await eventually(lambda: not idle_connections(session), 2)
+        assert await received(session, primary) == (b"first", None)
+        if is_apart:
+            await eventually(lambda: unasked_answers(session))
+        answer = await session.send(primary.origin, Outgoing(method, "/", {}))
+        assert await answer.read(100) == b"second"
+        assert primary.connections == 2
 
 
 async def test_closed_while_it_is_read(session: Session) -> None:
@@ -218,7 +227,7 @@ async def test_cancelled_while_connecting(open_session: OpenSession) -> None:
         ([(0, 29.0)] * 3, 2),
         ([(61_440, 60.0)] * 5, None),
         ([(61_439, 60.0)], 0),
-        ([(1 << 20, 0.1), (1, 59.8), (1, 59.8), (1, 59.8)], 2),
+        ([(1 << 20, 0.1), (1, 59.8), (1, 59.8), (1, 59.8), (1, 59.8)], 4),
         ([(1 << 20, 60.0), (1, 59.9), (1, 0.2)], 2),
         ([(1, 0.0)] * 100_000, None),
         ([(1024, 1.0)] * 600, None),

@@ -45,14 +45,19 @@ class Source:
 def upload(
     source: Source, size: int | None, *, method: str = "PATCH", may_send_unasked: bool = True
 ) -> Outgoing:
-    body = UploadBody(source(), size, may_send_unasked=lambda: may_send_unasked)
+
+    async def may_send() -> bool:
+        return may_send_unasked
+
+    body = UploadBody(source(), size, may_send_unasked=may_send)
     return Outgoing(method, "/upload", {}, body, is_continue_expected=True)
 
 
 @pytest.fixture(autouse=True)
 def short_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits a whole second for a 100 here."""
-    monkeypatch.setattr("proxy.net.upload.CONTINUE_WAIT_SECONDS", WAIT)
+    monkeypatch.setattr("proxy.net.request.CONTINUE_WAIT_SECONDS", WAIT)
+    monkeypatch.setattr("proxy.net.upload.ANSWER_WAIT_SECONDS", WAIT)
 
 
 @pytest.fixture
@@ -118,7 +123,8 @@ async def test_body_arrives_as_it_is(
         fields = request.fields
         assert (fields.all("Content-Length"), fields.all("Transfer-Encoding")) == expected
         assert request.expects_continue
-    assert primary.connections == 1
+    if size != 0:  # an empty body may be answered before aiohttp sees that it was asked for
+        assert primary.connections == 1
 
 
 async def test_body_waits_to_be_asked_for(session: Session) -> None:
@@ -383,8 +389,7 @@ async def test_primary_that_stops_reading(session: Session, size: int | None) ->
     is_over = asyncio.Event()
 
     async def handle(call: Call) -> None:
-        call.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        call.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        call.take_in_sips()
         await call.head()
         await call.send(CONTINUE)
         await is_over.wait()
@@ -416,14 +421,15 @@ async def test_long_upload_is_no_stall(session: Session) -> None:
 
     async def handle(call: Call) -> None:
         nonlocal read
+        call.take_in_sips()
         await call.head()
         await call.send(CONTINUE)
         while read < size:
-            read += len(await call.reader.readexactly(2 << 20))
-            await asyncio.sleep(0.1)
+            read += len(await call.reader.readexactly(1 << 20))
+            await asyncio.sleep(0.05)
         await call.answer(201)
 
-    async with peer(handle, limit=4 << 20) as primary:
+    async with peer(handle) as primary:
         source = Source(*[b"x" * (1 << 20)] * 24)
         started_at = asyncio.get_running_loop().time()
         answer = await session.send(primary.origin, upload(source, size))

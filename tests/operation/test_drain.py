@@ -1,15 +1,15 @@
 """SIGTERM: not ready at once, nothing new, what is under way ends well, nothing half-done stays."""
 
-import contextlib
 import signal
 import socket
 import time
+from contextlib import ExitStack
 
 from tests.support import images
 from tests.support.hostile import Fault, HostileUpstream, Stall
 from tests.support.layers import Blob, random_blob
 from tests.support.ports import answers
-from tests.support.raw_http import Ending, RawConnection, raw_connection, request_bytes
+from tests.support.raw_http import Ending, raw_connection, request_bytes
 from tests.support.replica import Replica, replica
 from tests.support.store_tree import linked_blobs, visible_blobs, wrong_blobs
 from tests.support.waiting import wait_until
@@ -37,7 +37,7 @@ def _spooled(running: Replica) -> list[str]:
 def test_requests_in_flight_finish_and_nothing_is_left(upstream: HostileUpstream):
     """C25, F20: TERM with 50 pulls of a running fill: each gets all, the blob is kept, exit 0."""
     content, fault = _stalled(upstream, "drained")
-    with replica(upstream.url) as running, contextlib.ExitStack() as stack:
+    with replica(upstream.url) as running, ExitStack() as stack:
         idle = stack.enter_context(raw_connection(running.address))
         idle.send(request_bytes("GET", "/v2/", HOST))
         assert idle.read_reply().status == 200
@@ -90,7 +90,7 @@ def test_a_fill_that_nobody_waits_for_any_more_is_committed(upstream: HostileUps
 
 
 def test_what_does_not_finish_in_time_vanishes(upstream: HostileUpstream):
-    """C25: after `drain_limit` clients are cut, never told that all is there; exit 0 all the same."""
+    """C25: after `drain_limit` clients are cut, never told that all is there; exit 0 anyway."""
     content, fault = _stalled(upstream, "too slow")
     with replica(upstream.url, listen={"drain_limit": "300ms"}) as running:
         with raw_connection(running.address) as client:
@@ -105,6 +105,27 @@ def test_what_does_not_finish_in_time_vanishes(upstream: HostileUpstream):
         assert time.monotonic() - started_at < 5
         assert _spooled(running) == []
         assert visible_blobs(running.store) == {}
+
+
+def test_clients_that_take_nothing_do_not_hold_it(upstream: HostileUpstream):
+    """C25: nor do readers that stall: of a stored blob, of a long manifest."""
+    content = upstream.contents.add_blob(REPOSITORY, random_blob(24 << 20, "stored"))
+    manifest = images.oci_image("long", annotations={"text": 3 * "a" * (1 << 20)})
+    upstream.contents.add(REPOSITORY, manifest, "long")
+    with replica(upstream.url, listen={"drain_limit": "300ms"}) as running, ExitStack() as stack:
+        pulls = (
+            _pull(content),
+            request_bytes("GET", f"/v2/{REPOSITORY}/manifests/long", HOST) * 5,
+        )
+        for sent in pulls:
+            connection = raw_connection(running.address, receive_buffer_bytes=4096)
+            client = stack.enter_context(connection)
+            client.send(sent)
+            assert client.read(1)
+        running.wait_event("fill.committed")
+        started_at = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - started_at < 3
 
 
 def test_a_second_signal_leaves_five_seconds(upstream: HostileUpstream):
@@ -151,7 +172,7 @@ def test_a_long_manifest_to_a_slow_client_is_finished(upstream: HostileUpstream)
 
 def test_a_connection_without_a_request_does_not_hold_it(upstream: HostileUpstream):
     """C25: idle connections and half a header end with the first signal."""
-    with replica(upstream.url) as running, contextlib.ExitStack() as stack:
+    with replica(upstream.url) as running, ExitStack() as stack:
         for sent in (b"", b"GET /v2/ HT", b"GET /v2/ HTTP/1.1\r\nHost: "):
             connection = stack.enter_context(raw_connection(running.address))
             connection.send(sent)

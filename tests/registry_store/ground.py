@@ -4,6 +4,7 @@ primary in memory, and what this process has open."""
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,17 +240,22 @@ class Ground:
 
 @asynccontextmanager
 async def opened_ground(
-    root: Path, primary: MemoryPrimary, heard: Heard, *, max_orphans: int = 16, max_uncached: int = 4
+    root: Path, primary: MemoryPrimary, heard: Heard, *, executor: Executor | None = None
 ) -> AsyncIterator[Ground]:
-    """Open a store at *root* with a fill from *primary*; close both at the end."""
+    """Open a store at *root* with a fill from *primary*; close both at the end.
+
+    executor: what does the store's work in place of its threads.
+    """
     tree = Tree(root, heard.telemetry)
+    if executor is not None:
+        tree.executor = executor  # type: ignore[assignment]
     await tree.open()
     integrity = Integrity(tree, TAIL_BYTES)
     store = Store(tree, integrity, 1 << 20, may_serve_unverified_parts=True)
     fetcher = Fetcher(primary, has_own_identity=False)  # type: ignore[arg-type]
     metrics = heard.telemetry.metrics
-    uncached = Uncached(fetcher, metrics, tail_bytes=TAIL_BYTES, max_at_once=max_uncached)
-    limits = FillLimits(TAIL_BYTES, 64, max_orphans, may_serve_unverified_parts=True)
+    uncached = Uncached(fetcher, metrics, tail_bytes=TAIL_BYTES, max_at_once=4)
+    limits = FillLimits(TAIL_BYTES, 64, 16, may_serve_unverified_parts=True)
     fill = CacheFill(store, fetcher, uncached, limits, heard.telemetry)
     try:
         yield Ground(tree, store, fill, primary, heard)

@@ -250,10 +250,10 @@ async def test_a_repository_that_joins_at_the_end_is_linked(ground, monkeypatch)
     digest = ground.primary.add(DATA, A, B)
     put_link, joined = ground.tree.put_link, []
 
-    async def put_link_slowly(repository, kind, name):
+    async def put_link_slowly(*proof):
         if not joined:
             joined.append(await ground.fill.open(BlobPull(B, digest)))
-        await put_link(repository, kind, name)
+        await put_link(*proof)
 
     monkeypatch.setattr(ground.tree, "put_link", put_link_slowly)
     assert await read_all(await ground.fill.open(BlobPull(A, digest))) == DATA

@@ -60,8 +60,8 @@ async def test_an_accepted_upload_is_kept_and_linked(copies, tree, heard):
     ("algorithm", "digest"),
     [
         (Algorithm.SHA256, Digest.of(DATA + b"!")),
-        (Algorithm.SHA256, Digest.of(DATA, Algorithm.SHA512)),
-        (Algorithm.SHA512, Digest.of(DATA)),
+        (Algorithm.SHA256, Digest.of(DATA + b"!", Algorithm.SHA512)),
+        (Algorithm.SHA512, Digest.of(DATA + b"!")),
     ],
     ids=["other bytes", "other algorithm", "the other way round"],
 )
@@ -75,10 +75,11 @@ async def test_only_our_own_hash_counts(copies, tree, algorithm, digest):
     assert spooled(tree) == []
 
 
-async def test_sha512_uploads_are_kept(copies, tree):
-    """A copy is hashed with the algorithm of the digest it is pushed as."""
+@pytest.mark.parametrize("begun_as", Algorithm)
+async def test_sha512_uploads_are_kept(copies, tree, begun_as):
+    """A copy is hashed with the algorithm of the digest it is pushed as, known early or late."""
     digest = Digest.of(DATA, Algorithm.SHA512)
-    copy = await copies.begin(Algorithm.SHA512)
+    copy = await copies.begin(begun_as)
     await copies.add(copy, DATA)
     assert await copies.keep(copy, A, digest)
     assert tree.layout.data(digest).read_bytes() == DATA

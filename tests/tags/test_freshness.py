@@ -116,10 +116,10 @@ def test_a_restart_keeps_tags_and_their_age(
     """After a restart a tag is as fresh as it was: only the caller's right is asked for anew."""
     clock = AdvancedClock()
     name(upstream, OLD)
-    with in_process(upstream.url, store=store, clock=clock, access=NEVER_AGES) as before:
+    with in_process(upstream.url, root=store, clock=clock, access=NEVER_AGES) as before:
         pulled(before, OLD)
     clock.advance(TTL_SECONDS / 2)
-    after = opened(in_process(upstream.url, store=store, clock=clock, access=NEVER_AGES))
+    after = opened(in_process(upstream.url, root=store, clock=clock, access=NEVER_AGES))
     with causes(upstream, head(TAG)):
         pulled(after, OLD)
     assert "If-None-Match" not in upstream.seen[-1].fields

@@ -38,7 +38,7 @@ from tests.tags.scene import (
 STALE_LIMIT_SECONDS = 86_400.0
 READ_SECONDS = {"read_timeout": 0.2}
 
-UNREACHABLE: Mapping[str, AnswerFault] = {
+UNREACHABLE: Mapping[str, AnswerFault | type[Hold]] = {
     "500": Status(500),
     "502": Status(502),
     "503": Status(503),
@@ -50,7 +50,7 @@ UNREACHABLE: Mapping[str, AnswerFault] = {
     "html-200": Page(200),
     "no-answer": Cut(-1),
     "no-http": Raw(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "silence": Hold(),
+    "silence": Hold,
 }
 
 
@@ -77,7 +77,8 @@ def test_an_unreachable_primary(
     access = NEVER_AGES if age else {}
     replica = opened(in_process(upstream.url, access=access, primary=READ_SECONDS))
     known(upstream, replica)
-    fault = upstream.inject(UNREACHABLE[cause], path=MANIFESTS, times=None)
+    kind = UNREACHABLE[cause]
+    fault = upstream.inject(kind() if kind is Hold else kind, path=MANIFESTS, times=None)
     assert_stale(replica, TTL_SECONDS)
     assert fault.fired
     upstream.heal()

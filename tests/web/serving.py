@@ -103,7 +103,7 @@ class _UvloopThread(LoopThread):
 
 @contextmanager
 def serving(
-    primary: str | HostileUpstream, *, loop: str = "asyncio", **sections: Section
+    primary: str | HostileUpstream, /, *, loop: str = "asyncio", **sections: Section
 ) -> Iterator[Serving]:
     """Run a replica of *primary* for the length of the block.
 

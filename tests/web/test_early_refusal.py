@@ -149,11 +149,12 @@ def test_a_refusal_by_the_primary_ends_the_upload_too(guarded: Guarded):
     login = ("Authorization", basic_value(Credentials("alice", "alice's secret")))
     fields = (login, *FRAMINGS["length"], ("Expect", "100-continue"))
     with guarded.connection() as connection:
-        connection.send(request_bytes("PUT", "/v2/bob/app/manifests/v1", HOST, *fields))
+        target = f"/v2/bob/app/blobs/uploads/?digest=sha256:{64 * 'a'}"
+        connection.send(request_bytes("POST", target, HOST, *fields))
         reply = connection.read_reply()
         assert (reply.status, reply.interim) == (403, ())
         assert connection.wait_for_end(CLOSED_WITHIN_SECONDS + 1) is not Ending.KEPT_OPEN
-    assert all(seen.body_bytes == 0 for seen in guarded.upstream.requests("PUT"))
+    assert all(seen.body_bytes == 0 for seen in guarded.upstream.requests("POST"))
 
 
 def test_an_authorized_upload_is_asked_for(module_accounts, guarded: Guarded):

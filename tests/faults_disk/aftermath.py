@@ -1,0 +1,92 @@
+"""What has to hold of a store after a crash, looked at from outside and by the next start."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from proxy.oci.digest import Digest
+from proxy.oci.errors import RegistryError
+from proxy.oci.request import BlobPull, ManifestPull
+from proxy.registry.sidecar import Sidecar
+from tests.faults_disk.driver import BLOB, MANIFEST, PUSHED
+from tests.registry_store.ground import A, B, Ground, Heard, MemoryPrimary, opened_ground, read_all
+from tests.support.store_tree import TREE, visible_blobs, wrong_blobs
+from tests.support.waiting import eventually
+
+
+def wrong_links(root: Path) -> list[str]:
+    """Give the links whose content isn't what their path says; tags name any digest."""
+    links = (root / TREE / "repositories").rglob("link")
+    return [str(link) for link in links if not _is_right(link)]
+
+
+def _is_right(link: Path) -> bool:
+    text = link.read_text()
+    if link.parent.name == "current":
+        return str(Digest.parse(text)) == text
+    return text == f"{link.parts[-3]}:{link.parts[-2]}"
+
+
+def dangling_links(root: Path) -> list[str]:
+    """Give the links of layers and manifests without bytes: a link comes after its bytes."""
+    repositories = root / TREE / "repositories"
+    links = [*repositories.rglob("_layers/*/*/link"), *repositories.rglob("revisions/*/*/link")]
+    visible = visible_blobs(root)
+    return [str(link) for link in links if f"{link.parts[-3]}:{link.parts[-2]}" not in visible]
+
+
+def dangling_rows(root: Path) -> list[tuple[str, str]]:
+    """Give the tags that the sidecar has rows of and the tree hasn't got."""
+    with closing(sqlite3.connect(root / "proxima.sqlite")) as connection:
+        rows = connection.execute("SELECT repository, tag, digest FROM tag").fetchall()
+    return [(name, tag) for name, tag, digest in rows if _named(root, name, tag) != digest]
+
+
+def _named(root: Path, repository: str, tag: str) -> str | None:
+    link = root / TREE / "repositories" / repository / f"_manifests/tags/{tag}/current/link"
+    return link.read_text() if link.exists() else None
+
+
+async def check(root: Path, *, may_dangle: bool) -> None:
+    """Check a store that a crash has left: as it lies there, then after a start and pulls.
+
+    may_dangle: links without bytes and rows without tags may be left (by a deletion or a repair).
+    """
+    check_what_is_visible(root, may_dangle=may_dangle)
+    primary, heard = MemoryPrimary(), Heard()
+    for data in (BLOB, MANIFEST, PUSHED):
+        primary.add(data, A, B)
+    sidecar = Sidecar(root / "proxima.sqlite")
+    async with opened_ground(root, primary, heard) as ground:
+        assert os.listdir(ground.tree.layout.spool) == []
+        await sidecar.open()
+        assert sidecar.failures == 0
+        await check_pulls(ground)
+        await sidecar.close()
+        assert os.listdir(ground.tree.layout.spool) == []
+    assert not list(root.glob("*.damaged-*"))
+    assert may_dangle or dangling_rows(root) == []
+    check_what_is_visible(root, may_dangle=may_dangle)
+    heard.close()
+
+
+def check_what_is_visible(root: Path, *, may_dangle: bool) -> None:
+    assert wrong_blobs(root) == set()
+    assert wrong_links(root) == []
+    assert may_dangle or dangling_links(root) == []
+
+
+async def check_pulls(ground: Ground) -> None:
+    """Everything is pulled right and complete, and kept."""
+    manifest = await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))
+    assert await read_all(manifest) == MANIFEST
+    for data in (BLOB, PUSHED):
+        pull = BlobPull(A, Digest.of(data))
+        assert await read_all(await ground.fill.open(pull)) == data
+        await eventually(lambda: ground.fill.flights == 0)
+        assert await read_all(await ground.store.open(pull)) == data
+    try:
+        assert await read_all(await ground.store.open(BlobPull(B, Digest.of(PUSHED)))) is None
+    except RegistryError:
+        pass  # only A has it: nothing was granted by presence

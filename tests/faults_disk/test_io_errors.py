@@ -1,0 +1,193 @@
+"""C21: single calls of the disk fail, on their way in and on their way out."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults_disk.tracing import attached, calls_in, injection
+from tests.support.layers import random_blob
+from tests.support.store_tree import blob_path
+from tests.support.waiting import wait_until
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    return tmp_path / "trace.log"
+
+
+# --- in -------------------------------------------------------------------------------------------
+
+
+def test_a_failed_sync_discards_the_fill(warm, log):
+    """C21, F4: after fsync failed once the fill is given up, that file is never synced again, and
+    the client has its verified bytes; the next pull, on a disk that works, is kept.
+    """
+    with attached(warm.replica.process.pid, log, *injection(["fsync"], "error=EIO")):
+        warm.pull(warm.cold)
+        warm.replica.wait_event("fill.uncached", digest=warm.cold.digest)
+    syncs = [call.file for call in calls_in(log) if "/spool/fill-" in call.file]
+    assert len(syncs) == 1
+    assert all(call.is_injected for call in calls_in(log) if call.name == "fsync")
+    assert warm.cold.digest not in warm.visible
+    assert warm.spooled == []
+    warm.pull_until_kept(warm.cold)
+
+
+def test_a_failed_write_back_discards_the_fill(warm, log):
+    """C21, F4: the same for the sync of what has arrived so far: the client gets verified bytes or
+    an abort, and nothing is kept of it.
+    """
+    blob = warm.upstream.contents.add_blob("app", random_blob(48 * MIB, "huge"))
+    with attached(warm.replica.process.pid, log, *injection(["fdatasync"], "error=EIO")):
+        warm.check_never_wrong(blob)
+        warm.replica.wait_event("fill.uncached", digest=blob.digest)
+    syncs = [call.file for call in calls_in(log) if "/spool/fill-" in call.file]
+    assert len(syncs) == 1
+    assert blob.digest not in warm.visible
+    assert warm.spooled == []
+    warm.pull_until_kept(blob)
+
+
+STEPS = [
+    (call, error) for call in ("pwrite64", "fallocate", "rename", "mkdir") for error in ("EIO", "ENOSPC")
+]
+
+
+def test_a_failed_step_discards_the_fill(warm, log):
+    """C20, C21: whichever call fails, no wrong answer is complete, nothing half is kept, and the
+    next pull is.
+    """
+    for call, error in STEPS:
+        blob = warm.upstream.contents.add_blob("app", random_blob(400_000, call + error))
+        traced = log.with_suffix(f".{call}-{error}")
+        with attached(warm.replica.process.pid, traced, *injection([call], f"error={error}")):
+            warm.check_never_wrong(blob)
+            warm.check_hits()
+            wait_until(lambda: warm.metric("flights") == 0, what="the fill has ended")
+        assert any(each.is_injected for each in calls_in(traced)), (call, error)
+        assert blob.digest not in warm.visible
+        assert warm.spooled == []
+        warm.pull_until_kept(blob)
+
+
+# --- out ------------------------------------------------------------------------------------------
+
+
+UNREADABLE = [
+    (call, error, size)
+    for call, error in (("openat", "EIO"), ("openat", "EACCES"), ("pread64", "EIO"))
+    for size in (20_000, 300_000)
+]
+
+
+def test_a_blob_that_cannot_be_read_is_fetched_again(warm, log):
+    """C21, F5: EIO or a changed mode never makes a complete wrong answer; the blob is set aside
+    and fetched again, within the same request where nothing of it was sent yet.
+    """
+    blobs = [random_blob(size, f"{call}-{error}") for call, error, size in UNREADABLE]
+    for blob in blobs:
+        warm.pull_until_kept(warm.upstream.contents.add_blob("app", blob))
+    warm.replica.restart()
+    for (call, error, size), blob in zip(UNREADABLE, blobs, strict=True):
+        path, traced = blob_path(warm.replica.store, blob.digest), log.with_suffix(blob.digest[-9:])
+        options = ("-P", str(path), *injection([call], f"error={error}"))
+        with attached(warm.replica.process.pid, traced, *options):
+            reply = warm.check_never_wrong(blob)
+            warm.replica.wait_event("store.quarantined", digest=blob.digest)
+        assert any(each.is_injected for each in calls_in(traced))
+        assert reply.body == blob.data or (call, size) == ("pread64", 300_000)
+        warm.pull_until_kept(blob)
+        assert warm.fetched(blob) == 2
+    assert warm.metric("quarantined_total") == len(blobs)
+
+
+def test_a_blob_that_sendfile_cannot_read_is_fetched_again(warm, log):
+    """C21, F5: a blob that was hashed before and goes out by sendfile is looked at again when that
+    fails, and no error loop comes of it.
+    """
+    blob = warm.large
+    path = blob_path(warm.replica.store, blob.digest)
+    before = warm.fetched(blob)
+    options = ("-P", str(path), *injection(["sendfile", "pread64"], "error=EIO"))
+    with attached(warm.replica.process.pid, log, *options):
+        reply = warm.check_never_wrong(blob)
+        assert not reply.is_complete
+        warm.replica.wait_event("store.quarantined", digest=blob.digest)
+    failed = {each.name for each in calls_in(log) if each.is_injected}
+    assert failed == {"sendfile", "pread64"}
+    warm.pull_until_kept(blob)
+    assert warm.fetched(blob) == before + 1
+
+
+def test_hashed_once_then_sent_by_sendfile(warm, log):
+    """C21, settled 20: after a start the first whole serve reads and hashes, the next ones don't."""
+    blob, path = warm.large, blob_path(warm.replica.store, warm.large.digest)
+    warm.replica.restart()
+    counts = []
+    for number in range(3):
+        traced = log.with_suffix(f".{number}")
+        options = ("-P", str(path), "-e", "trace=pread64,sendfile")
+        with attached(warm.replica.process.pid, traced, *options):
+            warm.pull(blob)
+        names = [call.name for call in calls_in(traced)]
+        counts.append((names.count("pread64") > 0, names.count("sendfile") > 0))
+    assert counts == [(True, True), (False, True), (False, True)]
+
+
+# --- rot ------------------------------------------------------------------------------------------
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def put_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def put_link(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+    path.symlink_to("moved")
+
+
+DAMAGES = {
+    "flipped": flip,
+    "truncated": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "half": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "empty": lambda path: os.truncate(path, 0),
+    "folder": put_folder,
+    "symlink": put_link,
+    "gone": Path.unlink,
+}
+
+
+def test_rot_is_never_served_and_mended(warm):
+    """C21, F5: whatever became of blobs while the replica was down, no answer is wrong and
+    complete, each is fetched once more, small ones within the request that found the damage.
+    """
+    contents = warm.upstream.contents
+    blobs = {
+        (damage, size): contents.add_blob("app", random_blob(size, damage))
+        for damage in DAMAGES
+        for size in (20_000, 300_000)
+    }
+    for blob in blobs.values():
+        warm.pull_until_kept(blob)
+    warm.replica.stop()
+    for (damage, _), blob in blobs.items():
+        DAMAGES[damage](blob_path(warm.replica.store, blob.digest))
+    warm.replica.start()
+    for (_, size), blob in blobs.items():
+        reply = warm.check_never_wrong(blob)
+        assert size == 300_000 or reply.body == blob.data
+    for blob in blobs.values():
+        warm.pull_until_kept(blob)
+        assert warm.fetched(blob) == 2
+    assert warm.metric("quarantined_total") == len(blobs) - 2
+    warm.check_hits()
