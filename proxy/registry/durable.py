@@ -95,9 +95,13 @@ def remove_file(path: Path) -> bool:
 
 def empty_folder(folder: Path) -> None:
     """Remove whatever is in *folder*; links are removed, never followed."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path)
-            else:
-                Path(entry.path).unlink()
+    for entry in tuple(folder.iterdir()):
+        remove_whatever(entry)
+
+
+def remove_whatever(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it; no link is followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -35,6 +35,7 @@ from proxy.oci.errors import (
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
+from proxy.registry.breaks import Breaks
 from proxy.registry.clock import NOW, moment
 from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
@@ -44,11 +45,6 @@ from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Stream
 from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
-
-MAX_BREAKS_WITHOUT_PROGRESS = 3
-PROGRESS_BYTES = 8 << 20
-WAIT_AFTER_BREAK_SECONDS = (0.0, 0.2, 1.0)
-MAX_RETRY_AFTER_SECONDS = 10
 
 
 class Flight:
@@ -195,7 +191,7 @@ class Flight:
             except (Absent, Unauthorized, Denied) as exc:
                 self._refused[pull] = exc
                 raise
-            if pull in self._sources:  # it wasn't withdrawn meanwhile
+            if self.serves(pull.repository):  # it wasn't withdrawn meanwhile
                 self._proven[pull.repository] = asked_at
             return content
 
@@ -211,7 +207,7 @@ class Flight:
 
     async def _fill(self, stream: Stream, spool: SpoolFile, size: int | None) -> None:
         """Copy until all is here, going on after breaks from the byte that is here."""
-        breaks = _Breaks()
+        breaks = Breaks()
         while True:
             try:
                 await _copy(stream, spool, size)
@@ -227,7 +223,7 @@ class Flight:
             self._fetcher.note_break()
             stream = await self._resume(spool.accepted, size, breaks)
 
-    async def _resume(self, offset: int, size: int | None, breaks: "_Breaks") -> Stream:
+    async def _resume(self, offset: int, size: int | None, breaks: Breaks) -> Stream:
         while True:
             try:
                 stream = await self._open_at(offset)
@@ -260,30 +256,6 @@ class Flight:
                     link = (repository, LinkKind.LAYER, self.digest)
                     await self._tree.confirm_link(*link, asked_at)
             linked |= missing
-
-
-class _Breaks:
-    """How often a transfer may break: a few times in a row, as often as it likes with progress."""
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-        self._last_offset = 0
-
-    async def wait(self, offset: int, error: Unavailable) -> None:
-        """Wait before the next try.
-
-        Raises: *error* where it was the last one.
-        """
-        if offset - self._last_offset >= PROGRESS_BYTES:
-            self._in_a_row = 0
-            self._last_offset = offset
-        if self._in_a_row >= MAX_BREAKS_WITHOUT_PROGRESS:
-            raise error
-        pause = WAIT_AFTER_BREAK_SECONDS[self._in_a_row]
-        if error.is_time_named:
-            pause = max(pause, min(error.retry_after_seconds, MAX_RETRY_AFTER_SECONDS))
-        self._in_a_row += 1
-        await asyncio.sleep(pause)
 
 
 async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:

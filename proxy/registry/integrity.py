@@ -86,12 +86,12 @@ class Integrity:
             await self._hash(digest, growing)
             self.note_good(digest, stamp)
             growing.verified()
-        except ContentMismatch as exc:
-            growing.failed(exc)
+        except ContentMismatch as exc:  # set aside first: who comes again doesn't find it
             await self._set_aside(digest, stamp, "its bytes don't have its digest")
-        except StoreUnavailable as exc:
             growing.failed(exc)
+        except StoreUnavailable as exc:
             await self._set_aside(digest, stamp, "it can't be read")
+            growing.failed(exc)
         finally:
             growing.failed(StoreUnavailable())  # no effect on one that has ended
             del self._checks[digest, stamp]

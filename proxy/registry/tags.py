@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from proxy.oci.caller import Caller
+from proxy.oci.descriptor import Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Absent,
@@ -229,14 +230,22 @@ class FreshTags:
         try:
             changed = await self._fetcher.is_changed(pull, state.digest)
         except Absent:
-            return await self._confirm_absence(pull, tag, state, asked_at)
-        if changed is not None and changed.descriptor.media_type in SCHEMA1_TYPES:
-            return await self._fetch(pull, tag, asked_at)
+            return await self._ask_by_get(pull, tag, state, asked_at)
+        if changed is not None and not await self._is_brought(pull, changed.descriptor):
+            return await self._ask_by_get(pull, tag, state, asked_at)
         digest = state.digest if changed is None else changed.descriptor.digest
-        if changed is not None:
-            await self._inner.resolve(replace(pull, reference=digest))
         await self._book.apply(pull.repository, tag, digest, asked_at)
         return None
+
+    async def _is_brought(self, pull: ManifestPull, descriptor: Descriptor) -> bool:
+        """Bring what a tag names now; say no if it is not to be kept, or not there by digest."""
+        if descriptor.media_type in SCHEMA1_TYPES:
+            return False
+        try:
+            await self._inner.resolve(replace(pull, reference=descriptor.digest))
+        except Absent:
+            return False
+        return True
 
     async def _fetch(self, pull: ManifestPull, tag: Tag, asked_at: float) -> Fetched:
         """Fetch by tag: one round trip gives digest and bytes.
@@ -254,10 +263,12 @@ class FreshTags:
         await self._book.apply(pull.repository, tag, digest, asked_at)
         return fetched
 
-    async def _confirm_absence(
+    async def _ask_by_get(
         self, pull: ManifestPull, tag: Tag, state: TagState, asked_at: float
     ) -> Fetched:
-        """A HEAD said 404: a GET says whether it is the registry that speaks."""
+        """A HEAD wasn't enough: a GET gives the manifest, or says that it is the registry that has
+        none.
+        """
         try:
             return await self._fetch(pull, tag, asked_at)
         except Absent as exc:

@@ -7,6 +7,7 @@ whose content isn't what its path says counts as absent and is reported.
 import asyncio
 import fcntl
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ MAX_LINK_BYTES = 200
 MAX_KNOWN_LINKS = 200_000
 MAX_REMEMBERED_DROPS = 10_000
 MAX_TAG_HISTORY = 10
+MAX_QUARANTINED = 32
 
 T = TypeVar("T")
 LinkKey = tuple[Repository, LinkKind, Digest]
@@ -207,7 +209,14 @@ class Tree:
             return False
         durable.sync_folder(aside.parent)
         durable.sync_folder(path.parent)
+        self._trim_quarantine()
         return True
+
+    def _trim_quarantine(self) -> None:
+        """Keep the latest: a disk that rots would fill itself with what it has spoilt."""
+        kept = sorted(self.layout.quarantine.iterdir(), key=lambda each: each.lstat().st_ctime_ns)
+        for each in kept[:-MAX_QUARANTINED]:
+            durable.remove_whatever(each)
 
     # --- tags ---------------------------------------------------------------------------------
 
@@ -242,12 +251,15 @@ class Tree:
         await self.run(self._drop_tag, repository, tag)
 
     def _drop_tag(self, repository: Repository, tag: Tag) -> None:
-        durable.remove_file(self.layout.tag_current(repository, tag))
+        """Take the tag's folder out of the tree at once; what remains of it is a leftover."""
         folder = self.layout.tag(repository, tag)
-        if folder.is_dir():
-            durable.empty_folder(folder)
-            folder.rmdir()
-            durable.sync_folder(folder.parent)
+        aside = self.layout.spool / f"tag-{secrets.token_hex(8)}"
+        try:
+            folder.rename(aside)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        durable.sync_folder(folder.parent)
+        durable.remove_whatever(aside)
 
     async def tags_of(self, repository: Repository, digest: Digest) -> list[Tag]:
         """Give the tags that name *digest* here."""

@@ -93,6 +93,11 @@ class _Protocol(web.RequestHandler):
         """Say whether a request is under way, or an answer isn't out."""
         return self._request_in_progress or bool(self._messages) or self._unsent_bytes > 0
 
+    def cut(self) -> None:
+        """End the connection at once, whatever is left to be sent."""
+        if self._wire is not None:
+            self._wire.abort()
+
     # --- slow and stalled readers -----------------------------------------------------------------
 
     @property
@@ -196,6 +201,14 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, self._refuse, self._times)
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End all connections, those too that have something left to send."""
+        connections = tuple(self._connections)
+        await super().shutdown(timeout)
+        for each in connections:
+            if isinstance(each, _Protocol):
+                each.cut()
 
     @property
     def busy(self) -> int:

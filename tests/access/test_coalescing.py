@@ -9,6 +9,7 @@ from tests.support.accounts import PULL, Grant
 from tests.support.hostile import BLOBS, Hold, Status
 from tests.support.layers import random_layer
 from tests.support.token_calls import basic_value
+from tests.support.waiting import eventually
 
 CALLERS = 200
 SIZE = 1 << 20
@@ -31,6 +32,10 @@ async def pull_all(url, logins):
         return await asyncio.gather(*(pull(session, login) for login in logins))
 
 
+def followers(world):
+    return world.replica.metrics().value("proxima_followers")
+
+
 async def test_waiters_without_a_right_get_no_byte(password_world, layer, accounts):
     """C6, T2: of many callers that wait for one cold blob half may not have it: they get the
     primary's refusal and none of its bytes, the others all of it, and it came over the link once.
@@ -46,11 +51,7 @@ async def test_waiters_without_a_right_get_no_byte(password_world, layer, accoun
     url = f"{world.replica.url}/v2/alice/app/blobs/{layer.digest}"
     pulling = asyncio.create_task(pull_all(url, logins))
     await asyncio.to_thread(held.wait_fired)
-    waiting = world.replica.metrics
-    for _ in range(1000):
-        if waiting().value("proxima_followers") == CALLERS / 2:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: followers(world) == CALLERS / 2)
     held.release()
     answers = await pulling
     for number, (status, body) in enumerate(answers):
@@ -75,10 +76,7 @@ async def test_a_waiter_outlives_the_leaders_credential(password_world, layer, a
     first = asyncio.create_task(pull_all(url, [alice]))
     await asyncio.to_thread(held.wait_fired)
     second = asyncio.create_task(pull_all(url, [bob]))
-    for _ in range(1000):
-        if world.replica.metrics().value("proxima_followers") == 2:
-            break
-        await asyncio.sleep(0.01)
+    await eventually(lambda: followers(world) == 2)
     held.release()
     assert refused.fired == 1
     [(status, body)] = await second

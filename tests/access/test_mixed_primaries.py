@@ -142,7 +142,9 @@ def ways(accounts, tokens):
     return {"open": Anybody(), "passwords": BasicLogin(accounts), "tokens": TokenLogin(tokens)}
 
 
-@pytest.mark.parametrize(("before", "after"), permutations(("open", "passwords", "tokens"), 2))
+@pytest.mark.parametrize(
+    ("before", "after"), list(permutations(("open", "passwords", "tokens"), 2))
+)
 def test_a_primary_that_authenticates_otherwise_from_now_on(
     before, after, changing, accounts, tokens
 ):

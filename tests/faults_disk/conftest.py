@@ -15,7 +15,7 @@ from tests.support.replica import replica
 
 @pytest.fixture
 def fast_folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: what a kill leaves is the same, at a tenth of the time."""
+    """A folder in memory where there is one: what a kill leaves is the same, sooner."""
     shared = Path("/dev/shm")
     if not os.access(shared, os.W_OK):
         yield tmp_path

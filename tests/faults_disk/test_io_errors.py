@@ -52,7 +52,9 @@ def test_a_failed_write_back_discards_the_fill(warm, log):
 
 
 STEPS = [
-    (call, error) for call in ("pwrite64", "fallocate", "rename", "mkdir") for error in ("EIO", "ENOSPC")
+    (call, error)
+    for call in ("pwrite64", "fallocate", "rename", "mkdir")
+    for error in ("EIO", "ENOSPC")
 ]
 
 
@@ -92,7 +94,8 @@ def test_a_blob_that_cannot_be_read_is_fetched_again(warm, log):
         warm.pull_until_kept(warm.upstream.contents.add_blob("app", blob))
     warm.replica.restart()
     for (call, error, size), blob in zip(UNREADABLE, blobs, strict=True):
-        path, traced = blob_path(warm.replica.store, blob.digest), log.with_suffix(blob.digest[-9:])
+        path = blob_path(warm.replica.store, blob.digest)
+        traced = log.with_suffix(f".{call}-{error}-{size}")
         options = ("-P", str(path), *injection([call], f"error={error}"))
         with attached(warm.replica.process.pid, traced, *options):
             reply = warm.check_never_wrong(blob)
@@ -123,7 +126,7 @@ def test_a_blob_that_sendfile_cannot_read_is_fetched_again(warm, log):
 
 
 def test_hashed_once_then_sent_by_sendfile(warm, log):
-    """C21, settled 20: after a start the first whole serve reads and hashes, the next ones don't."""
+    """C21, settled 20: after a start the first whole serve reads and hashes, later ones don't."""
     blob, path = warm.large, blob_path(warm.replica.store, warm.large.digest)
     warm.replica.restart()
     counts = []

@@ -19,17 +19,16 @@ from tests.faults_disk.driver import WORKS
 from tests.faults_disk.forking import Driver
 from tests.faults_disk.tracing import attached, calls_in, injection, was_killed
 
-CHANGING = ("pwrite64", "write", "rename", "mkdir", "unlink", "rmdir", "fallocate", "ftruncate")
-OTHER = ("openat", "close", "fsync", "fdatasync", "fcntl")
+WHOLE = ("pwrite64", "write", "rename", "unlink", "rmdir", "fallocate", "ftruncate")
+SAMPLED_EVERY = {"mkdir": 3, "openat": 9, "close": 9, "fsync": 9, "fdatasync": 9, "fcntl": 9}
 IS_SOAK = os.environ.get("PROXIMA_SOAK", "") not in ("", "0")
-SAMPLED_EVERY = 9
 MAY_DANGLE = {"delete", "mend", "retag"}
 
 
 def points(name: str) -> Iterator[int]:
     """Give the calls of one name to be killed at: all of them, or a sample that starts anywhere."""
-    is_whole = IS_SOAK or name in CHANGING
-    return count(1) if is_whole else count(1 + len(name) % SAMPLED_EVERY, SAMPLED_EVERY)
+    step = 1 if IS_SOAK else SAMPLED_EVERY.get(name, 1)
+    return count(1 + len(name) % step, step)
 
 
 def kill_at(driver: Driver, work: str, root: Path, call: str, number: int) -> bool:
@@ -68,7 +67,7 @@ def test_a_kill_at_any_call_leaves_nothing_wrong(driver, fast_folder, work):
     and named right, no row and no link dangles, the next start removes the leftovers, and the
     next pull is right and complete.
     """
-    kills = {call: sweep(driver, work, call, fast_folder) for call in (*CHANGING, *OTHER)}
+    kills = {call: sweep(driver, work, call, fast_folder) for call in (*WHOLE, *SAMPLED_EVERY)}
     assert kills["rename"] >= (2 if work != "start" else 0)
     assert kills["pwrite64"] > 0
     assert sum(kills.values()) > 20
@@ -80,7 +79,9 @@ def test_a_kill_among_threads_leaves_nothing_wrong(driver, fast_folder, call):
     for number in (1, 2, 3, 5, 8, 13):
         root = fast_folder / f"threads-{number}"
         pid = driver.begin("fill", root, inline=False)
-        with attached(pid, root.with_suffix(".log"), *injection([call], f"signal=KILL:when={number}")):
+        with attached(
+            pid, root.with_suffix(".log"), *injection([call], f"signal=KILL:when={number}")
+        ):
             status = driver.go()
         assert status in (-9, 0)
         assert number > 3 or status == -9, "the kill did not fire"

@@ -76,8 +76,8 @@ def test_a_locked_sidecar_is_invisible_to_hits(warm, sidecar, tmp_path):
 def test_one_descriptor_is_all_there_is(warm, sidecar):
     """C24: the running replica has the sidecar open once."""
     folder = Path(f"/proc/{warm.replica.process.pid}/fd")
-    opened = [os.readlink(entry) for entry in folder.iterdir()]
-    assert opened.count(str(sidecar)) == 1
+    opened = [entry.readlink() for entry in folder.iterdir()]
+    assert opened.count(sidecar) == 1
 
 
 def with_garbage(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Starts: one process a store, leftovers removed, nothing walked, whatever kind of end was before."""
+"""Starts: one process a store, leftovers removed, nothing walked, whatever end was before."""
 
 import hashlib
 import signal

@@ -1,4 +1,4 @@
-"""strace attached to a process that runs: what its threads ask of the kernel, and faults in that."""
+"""strace attached to a running process: what it asks of the kernel, and faults in that."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -67,9 +67,7 @@ def calls_in(log: Path) -> list[Call]:
             began, start = started.pop(pid)
             text = start + resumed["rest"]
         if call := _CALL.fullmatch(text):
-            found.append(
-                Call(pid, call["name"], call["arguments"], call["result"], began, place)
-            )
+            found.append(Call(pid, call["name"], call["arguments"], call["result"], began, place))
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.registry import flight
+from proxy.registry import breaks
 from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
 from tests.support.hostile import HostileUpstream
@@ -26,4 +26,4 @@ def store(opened: Opened) -> Path:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses after breaks, of which tests have many."""
-    monkeypatch.setattr(flight, "WAIT_AFTER_BREAK_SECONDS", (0.0, 0.02, 0.05))
+    monkeypatch.setattr(breaks, "WAIT_AFTER_BREAK_SECONDS", (0.0, 0.02, 0.05))

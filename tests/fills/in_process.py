@@ -86,6 +86,12 @@ class InProcess:
         return self.replica._chain.fill.flights
 
     @property
+    def arrived_bytes(self) -> int:
+        """How many bytes the fills under way have got so far."""
+        growing = [flight.growing for flight in self.replica._chain.fill._flights.values()]
+        return sum(each.arrived for each in growing if each is not None)
+
+    @property
     def spooled(self) -> list[str]:
         """The files that grow, or were left."""
         return [path.name for path in self.replica._chain.store.tree.layout.spool.iterdir()]

@@ -71,6 +71,22 @@ async def test_one_manifest_for_a_crowd(upstream: HostileUpstream, replica: InPr
         assert_all(await pulls, index.data)
 
 
+async def test_fills_at_once_are_bounded(opened: Opened, upstream: HostileUpstream) -> None:
+    """No more than `max_concurrent` blobs are fetched at once; the others follow, none is lost."""
+    replica = opened(in_process(upstream.url, fill={"max_concurrent": 2}))
+    contents = [
+        upstream.contents.add_blob("app", random_blob(50_000, f"one of {number}"))
+        for number in range(6)
+    ]
+    stall = upstream.inject(Stall(10_000), method="GET", path=BLOBS, times=2)
+    paths = [blob_path("app", each.digest) for each in contents]
+    pulls = asyncio.create_task(pull_all(replica.address, paths))
+    await eventually(lambda: stall.fired == 2 and replica.flights == 6)
+    assert upstream.count("GET", BLOBS) == 2
+    stall.release()
+    assert [each.body for each in await pulls] == [each.data for each in contents]
+
+
 async def test_a_flight_is_joined_from_another_repository(
     upstream: HostileUpstream, replica: InProcess
 ) -> None:

@@ -12,6 +12,7 @@ from tests.support.hostile import BLOBS, HostileUpstream, NoLength, Stall, Wrong
 from tests.support.layers import Blob, random_blob
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.store_tree import blob_path as file_of
+from tests.support.waiting import wait_until
 
 SIZE = 1_000_000
 TAIL_BYTES = 64 << 10
@@ -68,9 +69,10 @@ def test_the_last_byte_waits_for_the_digest(
 ) -> None:
     """Settled 19: a part that holds the last byte isn't complete before the digest has agreed."""
     stall = upstream.inject(Stall(SIZE - 1), method="GET", path=BLOBS)
-    with raw_connection(replica.address, timeout_seconds=0.3) as client:
+    with raw_connection(replica.address, timeout_seconds=1.0) as client:
         client.send(request_bytes("GET", path, replica.address, ("Range", part)))
         stall.wait_fired()
+        wait_until(lambda: replica.arrived_bytes == SIZE - 1)
         early = client.read_reply()
         assert not early.is_complete
         assert early.status == 206

@@ -69,7 +69,7 @@ def starts() -> st.SearchStrategy[UploadStart]:
     )
     mount = st.builds(
         lambda name, digest, source: UploadStart(
-            name, f"mount={digest}&from={source}", None, digest
+            name, f"mount={digest}&from={source}", mount=digest, source=source
         ),
         repositories,
         digests,
@@ -452,25 +452,27 @@ def test_namespace_of_a_mirror_is_kept_apart(ns: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "digest", "mount"),
+    ("query", "digest", "mount", "source"),
     [
-        ("", None, None),
-        (f"digest={DIGEST}", DIGEST, None),
-        (f"mount={DIGEST}&from=other/app", None, DIGEST),
-        (f"mount={DIGEST.replace(':', '%3A')}", None, DIGEST),
-        ("digest=sha256:abc", None, None),
-        ("digest-algorithm=sha512", None, None),
+        ("", None, None, None),
+        (f"digest={DIGEST}", DIGEST, None, None),
+        (f"mount={DIGEST}&from=other/app", None, DIGEST, "other/app"),
+        (f"mount={DIGEST.replace(':', '%3A')}&from=other%2Fapp", None, DIGEST, "other/app"),
+        (f"mount={DIGEST}", None, DIGEST, None),
+        (f"mount={DIGEST}&from=../app", None, DIGEST, None),
+        ("digest=sha256:abc", None, None, None),
+        ("digest-algorithm=sha512", None, None, None),
     ],
 )
-def test_upload_says_what_it_will_be(query: str, digest: str | None, mount: str | None) -> None:
-    """Digest and mount are read where they can be; the primary judges what can't be read."""
+def test_upload_says_what_it_will_be(
+    query: str, digest: str | None, mount: str | None, source: str | None
+) -> None:
+    """Digest, mount and source are read where they can be; the primary judges the rest."""
     request = parse("POST", f"{BASE}/blobs/uploads/?{query}").request
     assert isinstance(request, UploadStart)
     assert request.query == query
-    assert (request.digest, request.mount) == (
-        Digest.parse(digest) if digest else None,
-        Digest.parse(mount) if mount else None,
-    )
+    found = (request.digest, request.mount, request.source)
+    assert tuple(each and str(each) for each in found) == (digest, mount, source)
 
 
 @given(name=repositories, tag=tags, digest=digests)

@@ -117,7 +117,7 @@ def relayed_bytes(replica: InProcess) -> int:
 
 def test_a_primary_that_never_reads_is_given_up(opened: Opened, upstream: HostileUpstream) -> None:
     """Every wait has an end: a body that the primary doesn't take is given up: 503."""
-    times = {"listen": {"write_timeout": 0.5}, "primary": {"read_timeout": 0.5}}
+    times = {"listen": {"write_timeout": 1.0}, "primary": {"read_timeout": 1.0}}
     replica = opened(in_process(upstream.url, **times))
     target = begin(replica.client)
     unread = upstream.inject(Unread(0), method="PATCH")
@@ -146,7 +146,7 @@ def test_clients_that_leave_dont_count_against_the_primary(
 
 def test_a_client_that_stalls_is_given_up(opened: Opened, upstream: HostileUpstream) -> None:
     """F22: a client that sends no byte of its body for `write_timeout` is let go."""
-    replica = opened(in_process(upstream.url, listen={"write_timeout": 0.3}))
+    replica = opened(in_process(upstream.url, listen={"write_timeout": 0.5}))
     target = begin(replica.client)
     with uploading(replica, target, 1000) as client:
         client.send(b"some")
@@ -178,4 +178,4 @@ def test_a_primary_that_is_down(upstream: HostileUpstream, replica: InProcess) -
     assert (reply.status, reply.interim) == (503, ())
     assert reply.header("Retry-After")
     assert replica.client.request("POST", START).expect(503).header("Retry-After")
-    assert time.monotonic() - started_at < 1.0
+    assert time.monotonic() - started_at < 5.0

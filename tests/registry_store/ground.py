@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import Executor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,20 +86,26 @@ class ManualClock:
 
 def open_files(below: Path) -> list[str]:
     """Give what this process has open below a folder, removed files included."""
-    found = []
-    for entry in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{entry}")
-        except OSError:
-            continue
-        if target.startswith(f"{below}/") and not target.endswith("/lock"):
-            found.append(target)
-    return found
+    targets = []
+    for name in names_in(Path("/proc/self/fd")):
+        with suppress(OSError):
+            targets.append(file_of(int(name)))
+    return [each for each in targets if each.startswith(f"{below}/") and not each.endswith("/lock")]
+
+
+def file_of(descriptor: int) -> str:
+    """Give the path of the file that a descriptor of this process is open on."""
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+
+def names_in(folder: Path) -> list[str]:
+    """Give the names in a folder."""
+    return sorted(entry.name for entry in folder.iterdir())
 
 
 def spooled(tree: Tree) -> list[str]:
     """Give the names in the spool."""
-    return sorted(os.listdir(tree.layout.spool))
+    return names_in(tree.layout.spool)
 
 
 async def read_all(content: Content) -> bytes:

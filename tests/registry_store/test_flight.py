@@ -12,8 +12,8 @@ import pytest
 from proxy.oci.errors import ContentMismatch, RegistryError, StoreUnavailable, Unavailable
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
-from proxy.registry.flight import Flight
 from proxy.registry.fetcher import Fetcher
+from proxy.registry.flight import Flight
 from proxy.registry.layout import LinkKind
 from tests.registry_store.ground import (
     TAIL_BYTES,
@@ -21,6 +21,7 @@ from tests.registry_store.ground import (
     B,
     at_once,
     broken_after,
+    file_of,
     open_files,
     read_all,
     spooled,
@@ -79,11 +80,11 @@ def faithful_disk(monkeypatch):
     real = os.fsync
 
     def fsync(descriptor: int) -> None:
-        before = os.readlink(f"/proc/self/fd/{descriptor}")
+        before = file_of(descriptor)
         threading.Event().wait(0.002)  # a disk that takes its time
         try:
             real(descriptor)
-            after = os.readlink(f"/proc/self/fd/{descriptor}")
+            after = file_of(descriptor)
         except OSError as exc:
             after = str(exc)
         if before != after.removesuffix(" (deleted)"):
@@ -95,7 +96,9 @@ def faithful_disk(monkeypatch):
 
 async def fly_and_cancel(ground, digest, number, cancel) -> CancelledAt:
     """Let a flight with one follower run, and cancel it at its *number*th wait."""
-    flight = Flight(digest, Fetcher(ground.primary, has_own_identity=False), ground.store, TAIL_BYTES)
+    flight = Flight(
+        digest, Fetcher(ground.primary, has_own_identity=False), ground.store, TAIL_BYTES
+    )
     flight.admit(BlobPull(A, digest), is_proven=False)
     running = CancelledAt(flight.run(), number, cancel)
 

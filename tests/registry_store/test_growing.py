@@ -78,9 +78,9 @@ async def _follow_by_model(steps, tail, ending):
     followers: list[tuple[Follower, bool]] = []
     for verb, number in steps:
         if verb == "arrive":
-            number = min(number, size - arrived)
-            arrived += number
-            growing.advance(number)
+            count = min(number, size - arrived)
+            arrived += count
+            growing.advance(count)
         elif verb == "let run":
             await asyncio.sleep(0)
         else:

@@ -121,6 +121,14 @@ async def test_a_slow_disk_holds_the_writer_back(spool_file, monkeypatch):
     assert await spool.finish() == Digest.of(chunk * 64)
 
 
+async def write_on(spool: SpoolFile, chunk: bytes) -> None:
+    """Write chunk after chunk, until that fails."""
+    async with asyncio.timeout(10):
+        while True:
+            await spool.write(chunk)
+            await asyncio.sleep(0.001)
+
+
 # --- failures -------------------------------------------------------------------------------------
 
 
@@ -138,9 +146,7 @@ async def test_a_failed_write_fails_the_file_for_good(spool_file, heard, monkeyp
 
     monkeypatch.setattr(os, "pwrite", fails)
     with pytest.raises(StoreUnavailable):
-        for _ in range(100):
-            await spool.write(b"bad")
-            await asyncio.sleep(0.001)
+        await write_on(spool, b"bad")
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             await spool.write(b"more")
@@ -164,9 +170,7 @@ async def test_a_failed_sync_is_final(spool_file, monkeypatch):
     monkeypatch.setattr(os, "fdatasync", fails)
     spool = spool_file()
     with pytest.raises(StoreUnavailable):
-        for _ in range(1000):
-            await spool.write(b"x" * 1000)
-            await asyncio.sleep(0.001)
+        await write_on(spool, b"x" * 1000)
     with pytest.raises(StoreUnavailable):
         await spool.finish()
     assert calls == [spool.descriptor_number]

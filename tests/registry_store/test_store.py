@@ -1,4 +1,4 @@
-"""What is read from the store: never wrong, hashed once for each state of a file, damage set aside."""
+"""Reads of the store: never wrong, hashed once for each state of a file, damage set aside."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from proxy.oci.request import BlobPull, ManifestPull
 from proxy.oci.span import RangeRequest
 from proxy.registry.integrity import HASH_STEP_BYTES, Integrity, Stamp
 from proxy.registry.layout import LinkKind
-from proxy.registry.puller import Bytes, File
+from proxy.registry.puller import File
 from proxy.registry.store import SMALL_BYTES, Store
 from tests.registry_store.ground import TAIL_BYTES, A, B, open_files, read_all
 from tests.support.waiting import eventually
@@ -80,6 +80,11 @@ def has_been_hashed(store: Store, path: Path, data: bytes) -> bool:
         return store.integrity.is_good(Digest.of(data), Stamp.of(descriptor))
     finally:
         os.close(descriptor)
+
+
+def is_there(path: Path) -> bool:
+    """Say whether anything has this name, a dangling link included."""
+    return os.path.lexists(path)
 
 
 # --- hits -----------------------------------------------------------------------------------------
@@ -244,7 +249,15 @@ def put_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
-DAMAGES = [flip, truncate, lengthen, lambda path: os.truncate(path, 0), put_folder, put_link, put_pipe]
+DAMAGES = [
+    flip,
+    truncate,
+    lengthen,
+    lambda path: os.truncate(path, 0),
+    put_folder,
+    put_link,
+    put_pipe,
+]
 NAMES = ["flipped", "truncated", "longer", "empty", "folder", "symlink", "pipe"]
 
 
@@ -259,7 +272,7 @@ async def test_damage_is_never_served_and_set_aside(store, fresh, heard, data, d
     async with asyncio.timeout(5):
         with pytest.raises((BlobUnknown, ContentMismatch)):
             await serve(fresh, data)
-    await eventually(lambda: not os.path.lexists(path), what="set aside")
+    await eventually(lambda: not is_there(path), what="set aside")
     await eventually(lambda: heard.count("proxima_quarantined_total") == 1)
     with pytest.raises(BlobUnknown):
         await fresh.open(pull_of(data))
@@ -274,7 +287,7 @@ async def test_a_damaged_manifest_is_set_aside(store, fresh, damage):
     async with asyncio.timeout(5):
         with pytest.raises(ManifestUnknown):
             await fresh.open(manifest_pull())
-    assert not os.path.lexists(path)
+    assert not is_there(path)
 
 
 @pytest.mark.parametrize("damage", [put_folder, put_link, put_pipe])
@@ -368,7 +381,9 @@ async def test_want_of_descriptors_is_no_damage(store, monkeypatch, number):
 
 
 @pytest.mark.parametrize("data", [SMALL, MIDDLE, LARGE], ids=len)
-async def test_damage_in_a_store_that_cannot_be_written_is_an_outage(store, fresh, monkeypatch, data):
+async def test_damage_in_a_store_that_cannot_be_written_is_an_outage(
+    store, fresh, monkeypatch, data
+):
     """C20, C21: what can't be set aside is never complete either, nor absent: the primary may
     have it.
     """

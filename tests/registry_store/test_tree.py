@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import fcntl
 import os
 import stat
 import threading
@@ -13,6 +14,7 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable
+from proxy.registry import tree as tree_module
 from proxy.registry.layout import LinkKind
 from proxy.registry.spool import create_spool_file
 from proxy.registry.tree import MAX_TAG_HISTORY, StoreInUse, Tree
@@ -206,6 +208,20 @@ async def test_quarantine_takes_bytes_out_and_leaves_links(tree, heard):
     assert heard.events("store.quarantined")[0]["reason"] == "a test"
 
 
+async def test_the_quarantine_is_bounded(tree, monkeypatch):
+    """C30: a disk that rots doesn't fill itself: the latest damage is kept, folders as well."""
+    monkeypatch.setattr(tree_module, "MAX_QUARANTINED", 3)
+    datas = [b"data %d" % number for number in range(8)]
+    for data in datas:
+        await tree.put_bytes(Digest.of(data), data)
+    tree.layout.data(Digest.of(datas[0])).unlink()
+    (tree.layout.data(Digest.of(datas[0])) / "folder").mkdir(parents=True)
+    for data in datas:
+        await tree.quarantine(Digest.of(data), "a test")
+    kept = {path.read_bytes() for path in tree.layout.quarantine.iterdir()}
+    assert kept == set(datas[-3:])
+
+
 # --- tags -----------------------------------------------------------------------------------------
 
 
@@ -253,6 +269,33 @@ async def test_dropping_a_tag_leaves_nothing_of_it(tree):
     assert await tree.has_link(A, MANIFEST, DIGEST)
 
 
+async def test_a_tag_leaves_the_tree_at_once(tree, monkeypatch):
+    """C2, C16: a tag that can't be removed whole is gone from the tree all the same."""
+    await tree.put_tag(A, TAG, DIGEST)
+
+    def fails(_):
+        raise OSError(errno.EIO, "broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "remove_whatever", fails)
+        with pytest.raises(StoreUnavailable):
+            await tree.drop_tag(A, TAG)
+    assert not tree.layout.tag(A, TAG).exists()
+    assert len(spooled(tree)) == 1, "the next start removes it"
+
+
+async def test_dropping_a_linked_tag_follows_no_link(tree, tmp_path):
+    """F6: a link in a tag's place goes, what it leads to stays."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_bytes(b"kept")
+    tree.layout.tags(A).mkdir(parents=True)
+    tree.layout.tag(A, TAG).symlink_to(outside)
+    await tree.drop_tag(A, TAG)
+    assert not tree.layout.tag(A, TAG).is_symlink()
+    assert (outside / "kept").read_bytes() == b"kept"
+
+
 async def test_tags_of_a_digest_are_found(tree):
     """The tags that name a digest now, not those that did."""
     other = Digest.of(b"other")
@@ -293,11 +336,9 @@ async def test_the_lock_is_given_back(tmp_path, heard):
         await tree.open()
         await tree.close()
     lock = tmp_path / "store" / "lock"
-    assert str(lock) not in [os.readlink(each) for each in _descriptors()]
-
-
-def _descriptors():
-    return [entry for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    descriptor = os.open(lock, os.O_RDWR)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody else has it
+    os.close(descriptor)
 
 
 async def test_an_open_that_fails_gives_the_lock_back(tmp_path, heard, monkeypatch):
@@ -354,9 +395,7 @@ async def test_the_store_keeps_its_own_files_to_itself(tmp_path, heard):
     finally:
         os.umask(before)
         await tree.close()
-    modes = {
-        stat.S_IMODE(path.stat().st_mode) for path in tree.layout.registry.rglob("*")
-    }
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tree.layout.registry.rglob("*")}
     assert modes == {0o755, 0o644}
     assert stat.S_IMODE(tree.layout.lock.stat().st_mode) == 0o600
 

@@ -13,7 +13,7 @@ from proxy.registry.integrity import Integrity
 from proxy.registry.layout import LinkKind
 from proxy.registry.store import Store
 from proxy.registry.uploads import IDLE_SECONDS, UploadCopies
-from tests.registry_store.ground import A, TAIL_BYTES, open_files, spooled
+from tests.registry_store.ground import TAIL_BYTES, A, file_of, open_files, spooled
 from tests.support.waiting import eventually
 
 BUDGET = 1_000_000
@@ -262,7 +262,7 @@ async def test_a_push_that_ends_while_its_copy_is_kept_harms_nothing(copies, tre
     def slow(descriptor):
         entered.set()
         assert opened.wait(10)
-        seen.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        seen.append(file_of(descriptor))
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", slow)

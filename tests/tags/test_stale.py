@@ -20,7 +20,7 @@ from tests.support.hostile import (
     WrongByte,
 )
 from tests.support.hostile.faults import AnswerFault
-from tests.support.images import OCI_INDEX
+from tests.support.images import OCI_INDEX, oci_image
 from tests.tags.conftest import NEVER_AGES
 from tests.tags.scene import (
     NEW,
@@ -36,7 +36,7 @@ from tests.tags.scene import (
 )
 
 STALE_LIMIT_SECONDS = 86_400.0
-READ_SECONDS = {"read_timeout": 0.2}
+QUICK = {"read_timeout": 1.0}
 
 UNREACHABLE: Mapping[str, AnswerFault | type[Hold]] = {
     "500": Status(500),
@@ -75,7 +75,8 @@ def test_an_unreachable_primary(
     and when the primary is back the tag is fresh again.
     """
     access = NEVER_AGES if age else {}
-    replica = opened(in_process(upstream.url, access=access, primary=READ_SECONDS))
+    primary = QUICK if cause == "silence" else {}
+    replica = opened(in_process(upstream.url, access=access, primary=primary))
     known(upstream, replica)
     kind = UNREACHABLE[cause]
     fault = upstream.inject(kind() if kind is Hold else kind, path=MANIFESTS, times=None)
@@ -132,6 +133,9 @@ def test_retry_after_is_honoured(
     upstream: HostileUpstream, replica: InProcess, status: int
 ) -> None:
     """F12: while the primary wants to be left alone, known tags are answered without asking it."""
+    other = TAG.replace("v1", "v2")
+    name(upstream, OLD, "v2")
+    replica.client.get(other).expect(200)
     known(upstream, replica)
     wait = Status(status, fields=(("Retry-After", "30"),))
     told = upstream.inject(wait, method="HEAD", path=TAG)
@@ -142,9 +146,11 @@ def test_retry_after_is_honoured(
     replica.clock.advance(25)
     with causes(upstream):
         assert is_stale(pulled(replica, OLD))
+        assert is_stale(replica.client.get(other).expect(200))
     replica.clock.advance(6)
-    with causes(upstream, head(TAG, 304)):
+    with causes(upstream, head(TAG, 304), head(other, 304)):
         assert not is_stale(pulled(replica, OLD))
+        assert not is_stale(replica.client.get(other).expect(200))
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET"])
@@ -159,3 +165,15 @@ def test_a_head_that_lies_about_absence(
     assert missing.fired == 1
     with causes(upstream):
         pulled(replica, OLD)
+
+
+def test_a_head_that_names_what_isnt_there(upstream: HostileUpstream, replica: InProcess) -> None:
+    """A HEAD that names a digest that can't be had is no answer either: a GET by tag is."""
+    known(upstream, replica)
+    name(upstream, NEW)
+    other = by_digest(oci_image("nowhere"))
+    digest = other.rpartition("/")[2]
+    lie = upstream.inject(Header("Docker-Content-Digest", digest), method="HEAD", path=TAG)
+    with causes(upstream, head(TAG), get(other, 404), get(TAG)):
+        pulled(replica, NEW)
+    assert lie.fired == 1
