@@ -12,7 +12,8 @@ from proxy.registry.clock import Clock
 from proxy.registry.credentials import Basic, CredentialKeeper
 from proxy.registry.decisions import Decisions
 from proxy.registry.fetcher import Fetcher
-from proxy.registry.fill import CacheFill, FillLimits
+from proxy.registry.fill import CacheFill
+from proxy.registry.flights import FillLimits
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
 from proxy.registry.patterns import freshness_by_pattern
@@ -48,7 +49,7 @@ def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
     if settings.primary.username and password is not None:
         keeper.hold_own(REPLICA, Basic(settings.primary.username, password.reveal()))
     limits = (access.ttl, access.outage_grace, access.max_decisions, clock.now)
-    return KnownCallers(keeper, Decisions(*limits), Decisions(*limits))
+    return KnownCallers(keeper, Decisions(*limits), Decisions(*limits), Decisions(*limits))
 
 
 def open_store(settings: Settings, tree: Tree, stack: AsyncExitStack) -> Store:

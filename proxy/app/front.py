@@ -68,7 +68,7 @@ def _handlers(
     listings = Listings(
         chain.primary,
         ground.sidecar,
-        ground.callers.rights,
+        ground.callers,
         chain.rules,
         ground.clock,
         own_names.is_own_host,

@@ -42,9 +42,9 @@ class Request(aiohttp.ClientRequest):
             finally:
                 if not is_wanted:
                     protocol.force_close()
-            if not is_wanted and not self._is_answered():
-                protocol.set_exception(NotAsked("nobody asked for the body"))
             if not is_wanted:
+                if not self._is_answered():
+                    protocol.set_exception(NotAsked("nobody asked for the body"))
                 return
         await super().write_bytes(writer, conn, content_length)
 

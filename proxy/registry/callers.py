@@ -14,10 +14,15 @@ RightKey = tuple[Caller, Repository, Action]
 
 @dataclass(frozen=True, slots=True)
 class KnownCallers:
-    """The three memories, each under the caller's name."""
+    """The memories of callers.
+
+    `rights` says who may pull (and push); `listings` who was shown a repository's listings, apart
+    from it, since some registries let callers list who may not pull.
+    """
 
     keeper: CredentialKeeper
     rights: Decisions[RightKey]
+    listings: Decisions[RightKey]
     logins: Decisions[Caller]
 
     def end_login(self, caller: Caller, error: Unauthorized) -> None:
@@ -28,5 +33,6 @@ class KnownCallers:
         """
         if self.logins.has_been_granted(caller):
             self.rights.end_where(lambda key: key[0] == caller)
+            self.listings.end_where(lambda key: key[0] == caller)
         self.logins.refuse(caller, error)
         self.keeper.forget(caller)

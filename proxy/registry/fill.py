@@ -7,14 +7,12 @@ can't keep anything makes this a pass-through, bounded in number, never an error
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Absent,
     ContentMismatch,
     Denied,
-    RegistryError,
     StoreUnavailable,
     Unauthorized,
     Unavailable,
@@ -25,6 +23,7 @@ from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.clock import moment
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
+from proxy.registry.flights import FillLimits, Flights
 from proxy.registry.growing import GrowingFile
 from proxy.registry.layout import LinkKind
 from proxy.registry.negatives import Negatives
@@ -35,16 +34,6 @@ from proxy.registry.store import Store, bytes_content, part_of, pulled_digest
 from proxy.registry.uncached import Uncached
 from proxy.telemetry import Telemetry
 from proxy.telemetry.labels import FillEnd, Origin
-
-
-@dataclass(frozen=True, slots=True)
-class FillLimits:
-    """How many flights at once, how many of them without a follower; what is held back."""
-
-    tail_bytes: int
-    max_concurrent: int
-    max_orphans: int
-    may_serve_unverified_parts: bool
 
 
 class CacheFill:
@@ -62,13 +51,10 @@ class CacheFill:
         self._fetcher = fetcher
         self._uncached = uncached
         self._limits = limits
-        self._log = telemetry.log
         self._metrics = telemetry.metrics
-        self._slots = asyncio.Semaphore(limits.max_concurrent)
-        self._flights: dict[Digest, Flight] = {}
-        self._tasks: dict[Flight, asyncio.Task[None]] = {}
         self._manifests: SingleFlight[tuple[Repository, Digest], Fetched] = SingleFlight()
         self._negatives = Negatives()
+        self._flights = Flights(fetcher, store, limits, self._negatives, telemetry)
 
     # --- the contract -----------------------------------------------------------------------------
 
@@ -115,9 +101,7 @@ class CacheFill:
 
     def withdraw(self, repository: Repository, digest: Digest) -> None:
         """A blob was deleted: a flight that is under way serves this repository no more."""
-        flight = self._flights.get(digest)
-        if flight is not None:
-            flight.withdraw(repository)
+        self._flights.withdraw(repository, digest)
 
     # --- manifests --------------------------------------------------------------------------------
 
@@ -166,15 +150,16 @@ class CacheFill:
         """
         asked_at: float | None = None
         while True:
-            flight = self._joinable(pull.digest)
+            flight = self._flights.joinable(pull.digest)
             if flight is not None:
                 if asked_at is not None or flight.serves(pull.repository):
                     is_proven = asked_at is not None
                     flight.admit(pull, is_proven=is_proven, asked_at=asked_at or 0.0)
                     return await self._follow(flight, pull, part, Origin.FOLLOWER)
             elif not await self._store.has_bytes(pull.digest):
-                if self._joinable(pull.digest) is None:
-                    return await self._follow(self._start(pull), pull, part, Origin.FILL)
+                if self._flights.joinable(pull.digest) is None:
+                    started = self._flights.start(pull)
+                    return await self._follow(started, pull, part, Origin.FILL)
                 continue
             elif asked_at is not None:
                 link = (pull.repository, LinkKind.LAYER, pull.digest)
@@ -185,59 +170,13 @@ class CacheFill:
             asked_at = moment()
             await self._fetcher.resolve(pull)
 
-    def _joinable(self, digest: Digest) -> Flight | None:
-        """Give the flight of *digest* that may be joined: one that failed is only ending."""
-        flight = self._flights.get(digest)
-        return None if flight is None or flight.has_failed else flight
-
-    def _start(self, pull: BlobPull) -> Flight:
-        flight = Flight(pull.digest, self._fetcher, self._store, self._limits.tail_bytes)
-        flight.admit(pull, is_proven=False)
-        self._flights[pull.digest] = flight
-        self._tasks[flight] = asyncio.create_task(self._fly(flight, pull))
-        return flight
-
-    async def _fly(self, flight: Flight, pull: BlobPull) -> None:
-        started_at = asyncio.get_running_loop().time()
-        end, error, size = FillEnd.BROKEN, "", 0
-        try:
-            async with self._slots:
-                size = await flight.run()
-            end = FillEnd.COMMITTED
-            self._metrics.distinct_bytes.inc(size)
-        except ContentMismatch as exc:
-            end, error = FillEnd.MISMATCH, exc.message
-            await self._negatives.note_mismatch(flight.digest, exc)
-        except StoreUnavailable as exc:
-            end, error = FillEnd.UNCACHED, f"{exc.message}: {exc.__cause__}"
-        except RegistryError as exc:
-            error = exc.message
-        except asyncio.CancelledError:
-            end = FillEnd.CANCELLED
-            flight.fail(Unavailable("the fill was ended"))
-            raise
-        finally:
-            self._forget(flight)
-            flight.close()
-            del self._tasks[flight]
-            self._metrics.fill_ended(end)
-            seconds = asyncio.get_running_loop().time() - started_at
-            self._log.info(
-                f"fill.{end}",
-                repository=pull.repository,
-                digest=str(flight.digest),
-                bytes=size,
-                seconds=round(seconds, 4),
-                error=error or None,
-            )
-
     async def _follow(
         self, flight: Flight, pull: BlobPull, part: RangeRequest | None, origin: Origin
     ) -> Content:
         try:
             growing = await self._joined(flight, pull)
         except BaseException:
-            self._limit_orphans()
+            self._flights.limit_orphans()
             raise
         try:
             span = ByteSpan(0, growing.size) if part is None else part.on(growing.size)
@@ -258,7 +197,7 @@ class CacheFill:
             growing = await asyncio.shield(flight.opened)
             if not growing.hold():
                 raise Unavailable("the fill ended meanwhile", retry_after_seconds=1)
-        growing.on_last_reader_left = self._limit_orphans
+        growing.on_last_reader_left = self._flights.limit_orphans
         try:
             await self._require_proof(flight, pull)
         except BaseException:
@@ -276,36 +215,17 @@ class CacheFill:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def _limit_orphans(self) -> None:
-        """Flights that nobody follows any more finish, up to a number; the youngest go first.
-
-        One that is cancelled is joined by nobody from here on.
-        """
-        orphans = [flight for flight in self._flights.values() if flight.is_orphan]
-        for flight in orphans[self._limits.max_orphans :]:
-            self._forget(flight)
-            self._tasks[flight].cancel()
-
-    def _forget(self, flight: Flight) -> None:
-        if self._flights.get(flight.digest) is flight:
-            del self._flights[flight.digest]
-
     @property
     def flights(self) -> int:
         """How many flights are under way."""
-        return len(self._tasks)
+        return len(self._flights)
 
     @property
     def followers(self) -> int:
         """How many clients follow a flight now."""
-        return sum(flight.followers for flight in self._flights.values())
+        return self._flights.followers
 
     async def drain(self, seconds: float) -> None:
         """Let flights finish for a while, then end them; nothing half-done stays."""
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks.values()), timeout=seconds)
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._flights.drain(seconds)
         await self._manifests.close()

@@ -154,7 +154,7 @@ class Flight:
         try:
             await self._fill(stream, spool, size)
             await self._verify(spool, growing, size)
-            await self._commit(spool)
+            await to_its_end(self._commit(spool))
         except BaseException as exc:
             self.fail(exc)
             raise
@@ -246,7 +246,7 @@ class Flight:
             self.opened.set_result(growing)
 
     async def _commit(self, spool: SpoolFile) -> None:
-        await to_its_end(self._tree.commit(spool.path, spool.descriptor_number, self.digest))
+        await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
         self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
         linked: set[Repository] = set()
         while missing := self._proven.keys() - linked:  # others may join meanwhile

@@ -15,9 +15,8 @@ from urllib.parse import quote, urljoin, urlsplit
 from proxy.oci.errors import Absent, BadGateway, SizeInvalid, Unavailable
 from proxy.oci.reference import Repository
 from proxy.oci.request import Action, Catalog, Listing, Referrers, TagList
-from proxy.registry.callers import RightKey
+from proxy.registry.callers import KnownCallers
 from proxy.registry.clock import Clock
-from proxy.registry.decisions import Decisions
 from proxy.registry.primary import Primary
 from proxy.registry.sidecar import AnswerRow, Sidecar
 from proxy.registry.tags import TagRules
@@ -46,14 +45,14 @@ class Listings:
         self,
         primary: Primary,
         sidecar: Sidecar,
-        rights: Decisions[RightKey],
+        known: KnownCallers,
         rules: TagRules,
         clock: Clock,
         is_own_host: Callable[[str], bool],
     ) -> None:
         self._primary = primary
         self._sidecar = sidecar
-        self._rights = rights
+        self._known = known
         self._rules = rules
         self._clock = clock
         self._is_own_host = is_own_host
@@ -156,10 +155,13 @@ class Listings:
     # --- rights and keeping -----------------------------------------------------------------------
 
     def _is_let_in(self, listing: TagList | Referrers) -> bool:
-        return self._rights.is_granted((listing.caller, listing.repository, Action.PULL))
+        right = (listing.caller, listing.repository, Action.PULL)
+        return self._known.rights.is_granted(right) or self._known.listings.is_granted(right)
 
     def _require_grace(self, listing: TagList | Referrers) -> None:
-        if not self._rights.has_been_granted((listing.caller, listing.repository, Action.PULL)):
+        right = (listing.caller, listing.repository, Action.PULL)
+        known = self._known
+        if not (known.rights.has_been_granted(right) or known.listings.has_been_granted(right)):
             raise Unavailable
 
     async def _kept(self, kind: str, repository: Repository, key: str) -> AnswerRow | None:

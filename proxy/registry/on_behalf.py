@@ -16,11 +16,12 @@ from proxy.oci.challenge import Scheme, repository_scope
 from proxy.oci.errors import BadGateway, Denied, RegistryError, Unauthorized
 from proxy.oci.manifest import ACCEPT_ALL
 from proxy.oci.reference import Repository
-from proxy.oci.request import Action, Catalog, Listing, ManifestPull, Pull
+from proxy.oci.request import Action, BlobPull, Catalog, Listing, ManifestPull, Pull
 from proxy.registry.answers import MAX_ERROR_BYTES, error_of
 from proxy.registry.callers import KnownCallers, RightKey
 from proxy.registry.clock import Clock
 from proxy.registry.credentials import Basic
+from proxy.registry.decisions import Decisions
 from proxy.registry.realm import Realm, TokenWish, challenge_of
 
 ANY_TIME = float("-inf")
@@ -72,7 +73,11 @@ class OnBehalf:
         login = await self._login(asked, proven_after)
         answer = await self._send(method, asked, headers, login)
         if answer.status in (401, 403):
-            again = await self._login_again(asked, login, answer)
+            try:
+                again = await self._login_again(asked, login, answer)
+            except BaseException:
+                answer.close()
+                raise
             if again is not None:
                 await answer.drop()
                 login = again
@@ -156,7 +161,7 @@ class OnBehalf:
         known = self._realm.known_challenge()
         challenge = challenge_of(answer) if answer.status == 401 else None
         if challenge is not None:
-            self._realm.learn(challenge)
+            await self._realm.learn(challenge)
         is_news = self._realm.known_challenge() != known
         if login.token and login.is_fresh and not is_news:
             return None
@@ -165,18 +170,30 @@ class OnBehalf:
 
     # --- what is decided --------------------------------------------------------------------------
 
+    def _decided(self, asked: Pull | Listing) -> tuple[Decisions[RightKey], RightKey] | None:
+        """Give what an answer decides: a listing's says nothing of pulls."""
+        if isinstance(asked, Catalog):
+            return None
+        is_pull = isinstance(asked, (ManifestPull, BlobPull))
+        decisions = self._known.rights if is_pull else self._known.listings
+        return decisions, (asked.caller, asked.repository, Action.PULL)
+
     def _note_grant(self, asked: Pull | Listing, login: _Login) -> None:
-        if (right := _right(asked)) is not None:
-            self._known.rights.grant(right, login.proven_at)
+        if (decided := self._decided(asked)) is not None:
+            decisions, right = decided
+            decisions.grant(right, login.proven_at)
+        if login.header and not self._realm.is_open:  # else whoever presents anything is let in
+            self._known.logins.grant(asked.caller, login.proven_at)
 
     def _refusal(
         self, asked: Pull | Listing, login: _Login, answer: Answer, body: bytes
     ) -> RegistryError:
         """Give the error that a refusing answer stands for, and note what it ends."""
         error = error_of(answer.status, answer.headers, body, asked)
-        right = _right(asked)
-        if right is not None and isinstance(error, (Unauthorized, Denied)):
-            self._known.rights.refuse(right, error)
+        decided = self._decided(asked)
+        if decided is not None and isinstance(error, (Unauthorized, Denied)):
+            decisions, right = decided
+            decisions.refuse(right, error)
         if isinstance(error, Unauthorized):
             error.error = _word(login, answer)
         return error
@@ -189,11 +206,6 @@ def accept_of(pull: Pull) -> str:
 
 def _repository(asked: Pull | Listing) -> Repository | None:
     return None if isinstance(asked, Catalog) else asked.repository
-
-
-def _right(asked: Pull | Listing) -> RightKey | None:
-    repository = _repository(asked)
-    return None if repository is None else (asked.caller, repository, Action.PULL)
 
 
 def _word(login: _Login, answer: Answer) -> str:

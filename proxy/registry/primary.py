@@ -1,13 +1,11 @@
 """The primary as a `Puller`: what it says, asked on behalf of a caller."""
 
-import re
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
-from urllib.parse import urljoin, urlsplit
 
 from proxy.net.link import PrivateLink
 from proxy.net.origins import TrustedOrigins
-from proxy.net.session import Answer, Outgoing, Session
+from proxy.net.session import Answer, Session
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
@@ -16,6 +14,7 @@ from proxy.oci.errors import (
     Denied,
     DigestInvalid,
     ManifestInvalid,
+    RangeInvalid,
     SizeInvalid,
     TooManyRequests,
     Unauthorized,
@@ -36,13 +35,9 @@ from proxy.registry.answers import retry_after
 from proxy.registry.clock import NOW, moment
 from proxy.registry.on_behalf import OnBehalf, accept_of
 from proxy.registry.puller import Content, Resolution, Stream
+from proxy.registry.redirects import REDIRECTS, Redirects
 from proxy.registry.store import bytes_content, part_of
 from proxy.telemetry.labels import Origin
-
-MAX_REDIRECTS = 3
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_URI = re.compile(r"[!-\[\]-~]+")
-"""Plain text without spaces, and without what some readers take for a slash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +63,7 @@ class Primary:
         count_bytes: Callable[[int], None],
     ) -> None:
         self.link = link
-        self._session = session
-        self._storage = storage
+        self._redirects = Redirects(link, session, storage)
         self._behalf = behalf
         self._count_bytes = count_bytes
 
@@ -209,49 +203,11 @@ class Primary:
         """
         answer = await self._behalf.ask(method, asked, headers)
         if answer.status in REDIRECTS:
-            answer = await self._follow(method, asked.path, answer, headers)
+            answer = await self._redirects.follow(method, asked.path, answer, headers)
         if answer.header("Content-Encoding") not in ("", "identity"):
             answer.close()
             raise BadGateway("the primary's answer is encoded though identity was asked for")
         return answer
-
-    async def _follow(
-        self, method: str, path: str, answer: Answer, headers: dict[str, str]
-    ) -> Answer:
-        """Go where the primary points, to trusted storage only and without credentials."""
-        url = f"{self.link.origin}{path}"
-        for _ in range(MAX_REDIRECTS):
-            await answer.drop()
-            url = _absolute(url, answer.header("Location"))
-            parts = urlsplit(url)
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            if url.startswith(f"{self.link.origin}/"):
-                answer = await self.link.request(method, target, headers)
-            else:
-                origin = self._storage.check(url)
-                answer = await self._session.send(origin, Outgoing(method, target, headers))
-            if answer.status not in REDIRECTS:
-                break
-        if answer.status in REDIRECTS:
-            answer.close()
-            raise BadGateway("the primary redirects too often")
-        if answer.status not in (200, 206, 304):
-            answer.close()
-            raise Unavailable("the primary's storage didn't give the content")
-        return answer
-
-
-def _absolute(url: str, location: str) -> str:
-    """Give where a redirect from *url* leads.
-
-    Raises: BadGateway: nowhere, or it couldn't stand in a request line.
-    """
-    if _URI.fullmatch(location) is None:
-        raise BadGateway("the primary redirects to what is no URL")
-    try:
-        return urljoin(url, location)
-    except ValueError as exc:
-        raise BadGateway("the primary redirects to what is no URL") from exc
 
 
 def _range_header(part: RangeRequest) -> str:
@@ -261,7 +217,10 @@ def _range_header(part: RangeRequest) -> str:
 
 
 def _is_asked_for(span: ByteSpan, part: RangeRequest, size: int) -> bool:
-    return span == part.on(size)
+    try:
+        return span == part.on(size)
+    except RangeInvalid:
+        return False
 
 
 def _descriptor_in(answer: Answer, pull: Pull) -> Descriptor | None:

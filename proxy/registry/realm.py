@@ -9,6 +9,7 @@ shared domain is reached over the private link, since the shared domain leads to
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -19,6 +20,7 @@ from proxy.oci.errors import (
     BadGateway,
     Denied,
     LoopDetected,
+    RegistryError,
     TooManyRequests,
     Unauthorized,
     Unavailable,
@@ -34,6 +36,7 @@ from proxy.registry.single_flight import SingleFlight
 MAX_TOKEN_ANSWER_BYTES = 256 << 10
 MAX_UPSTREAM_TOKENS = 100_000
 CHALLENGE_SECONDS = 300.0
+RECONSIDER_SECONDS = 10.0
 DEFAULT_TOKEN_SECONDS = 60
 MAX_TOKEN_SECONDS = 3600
 TOKEN_MARGIN_SECONDS = 10
@@ -86,6 +89,7 @@ class Realm:
         self._door: Challenge | None = None
         self._inside: Challenge | None = None
         self._asked_at = float("-inf")
+        self._reconsidered_at = float("-inf")
         self._questions: SingleFlight[str, Challenge] = SingleFlight()
         self._fetches: SingleFlight[tuple[object, Scope], UpstreamToken] = SingleFlight()
         self._tokens = ExpiringCache(MAX_UPSTREAM_TOKENS)
@@ -141,17 +145,21 @@ class Realm:
             self._sidecar.put_fact(_DOOR, _to_json(challenge))
             self._sidecar.put_fact(_INSIDE, "")
 
-    def learn(self, challenge: Challenge) -> None:
-        """Remember a challenge that the primary gave for a repository.
+    async def learn(self, challenge: Challenge) -> None:
+        """Take in a challenge that the primary gave for a repository.
 
-        Where /v2/ was open, it is soon asked again: perhaps it isn't any more.
+        One that isn't known lets /v2/ be asked again, at most once in a few seconds: its word
+        counts. Where that is open, the repository's challenge is remembered beside it.
         """
-        if not self.is_open:
-            self._set_door(challenge)
-        elif challenge != self._inside:
+        if challenge == self.known_challenge():
+            return
+        if self._clock.now() - self._reconsidered_at >= RECONSIDER_SECONDS:
+            self._reconsidered_at = self._clock.now()
+            with suppress(RegistryError):
+                await self._questions.run(_DOOR, self._ask_challenge)
+        if self.is_open and challenge != self._inside:
             self._inside = challenge
             self._sidecar.put_fact(_INSIDE, _to_json(challenge))
-            self._asked_at = float("-inf")
 
     def is_shared(self, challenge: Challenge) -> bool:
         """Say whether the token service is on the domain that leads to us."""

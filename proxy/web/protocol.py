@@ -198,11 +198,17 @@ class Server(web.Server):
         self._refuse = refuse
         self._times = times
         self._max_connections = max_connections
+        self._is_ending = False
 
     def __call__(self) -> web.RequestHandler:
         return _Protocol(self, self._refuse, self._times)
 
-    async def shutdown(self, timeout: float | None = None) -> None:
+    def pre_shutdown(self) -> None:
+        """Take no requests any more; those that are under way go on."""
+        self._is_ending = True
+        super().pre_shutdown()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # aiohttp's
         """End all connections, those too that have something left to send."""
         connections = tuple(self._connections)
         await super().shutdown(timeout)
@@ -217,7 +223,7 @@ class Server(web.Server):
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
-        if len(self._connections) > self._max_connections:
+        if self._is_ending or len(self._connections) > self._max_connections:
             transport.abort()
 
     def has_room(self, more: int) -> bool:
@@ -232,17 +238,22 @@ def while_connected(request: web.BaseRequest) -> Iterator[None]:
     Raises: ConnectionResetError: the client left.
     """
     protocol, task = cast(_Protocol, request.protocol), asyncio.current_task()
-    if request.transport is None or task is None:
+    if has_left(request) or task is None:
         raise ConnectionResetError("the client left")
     protocol.sending = task
     try:
         yield
     except asyncio.CancelledError:
-        if request.transport is None and task.uncancel() == 0:
+        if has_left(request) and task.uncancel() == 0:
             raise ConnectionResetError("the client left") from None
         raise
     finally:
         protocol.sending = None
+
+
+def has_left(request: web.BaseRequest) -> bool:
+    """Say whether the client's connection is no more."""
+    return request.transport is None
 
 
 def is_tls(request: web.BaseRequest) -> bool:

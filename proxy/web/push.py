@@ -204,7 +204,7 @@ class Pushes:
         self._rights.note(passage.presented, passage.write.repository, answer.status)
         if answer.status == 401:
             await answer.drop()
-            raise self._rights.refusal(passage.presented, answer)
+            raise await self._rights.refusal(passage.presented, answer)
         body = await answer.read(MAX_ERROR_BYTES)
         exchange.outcome = outcome_of_status(answer.status)
         headers = {**BASE_HEADERS, "X-Request-Id": exchange.request_id}

@@ -40,13 +40,13 @@ class PushRights:
             elif status in (401, 403) and where == (repository or ANYWHERE):
                 self._rights.refuse(key, Denied())
 
-    def refusal(self, presented: Presented, answer: Answer) -> Unauthorized:
+    async def refusal(self, presented: Presented, answer: Answer) -> Unauthorized:
         """Give the error that a 401 to a write stands for, and learn how the primary challenges:
         it may let everybody read, so that it never did before.
         """
         challenge = challenge_of(answer)
         if challenge is not None:
-            self._realm.learn(challenge)
+            await self._realm.learn(challenge)
         told = challenge.error if challenge is not None else ""
         return Unauthorized(error=told or ("insufficient_scope" if presented.authorization else ""))
 
@@ -65,7 +65,7 @@ class PushRights:
             case 202:
                 await self._cancel(presented, answer)
             case 401:
-                raise self.refusal(presented, answer)
+                raise await self.refusal(presented, answer)
             case 403:
                 raise Denied
             case _:

@@ -8,8 +8,14 @@ from proxy.oci.errors import UntrustedOrigin
 from proxy.registry.realm_origins import RealmOrigins
 from tests.access.in_process import in_process
 from tests.access.worlds import ask_token, bearer, call, challenge_of, contents, with_tokens
+from tests.conftest import require
+from tests.support import registries
 from tests.support.hostile import BLOBS, Redirect, hostile_upstream
+from tests.support.images import oci_image
+from tests.support.pushing import push
 from tests.support.recording_relay import recording_relay
+from tests.support.registries import Token, docker_registry
+from tests.support.skopeo import docker, layout
 from tests.support.token_calls import basic_value
 from tests.support.token_server import token_server
 from tests.support.trap import trap
@@ -128,6 +134,34 @@ def test_a_realm_on_the_shared_domain_is_reached_over_the_private_link(
     assert [each.status for each in asked] == [200]
     assert {each.fields.get("Host") for each in link.exchanges} == {"registry.test"}
     assert len(tokens.requests) == 1
+
+
+def test_a_real_registry_with_its_realm_on_the_shared_domain(
+    accounts, alice, opened, tmp_path, skopeo
+):
+    """Settled 4: clients are led to us at the primary's own realm path; skopeo logs in there and
+    pulls with our token; a push goes with the primary's, which came the same way.
+    """
+    require(registries.PROGRAM)
+    link = opened(recording_relay("127.0.0.1:9"))  # leads on once both are there
+    realm = f"{link.url}/service/token"
+    tokens = opened(token_server(tmp_path / "tokens", accounts, path="/service/token", realm=realm))
+    primary = opened(docker_registry(tmp_path / "primary", Token(tokens, realm)))
+    link.target, link.routes = primary.address, {"/service/token": tokens.address}
+    one = opened(in_process(link.url))
+    assert challenge_of(call(one, "GET", "/v2/"))["realm"] == f"{one.url}/service/token"
+    image = oci_image("shared realm")
+    push(one.client(alice), "alice/app", image, "v1")
+    pushed = {each.fields.get("Authorization")[7:] for each in link.requests("POST")}
+    assert pushed
+    assert all(tokens.may(token, "alice/app", "push") for token in pushed)
+    skopeo.login(one.address, alice).check()
+    name = docker(one.address, "alice/app:v1")
+    skopeo.copy(name, layout(tmp_path / "image")).check()
+    ours = skopeo.raw_manifest(name)
+    assert ours == image.data
+    assert {each.username for each in tokens.requests} == {"alice"}
+    assert link.count("GET", "/service/token") == len(tokens.requests)
 
 
 def test_a_redirect_elsewhere_is_not_followed(token_world, alice, opened):

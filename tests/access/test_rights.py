@@ -11,6 +11,7 @@ from tests.support.hostile import (
     BLOBS,
     MANIFESTS,
     Answer,
+    BasicLogin,
     Challenge,
     Hold,
     Page,
@@ -18,8 +19,9 @@ from tests.support.hostile import (
     Status,
     hostile_upstream,
 )
+from tests.support.hostile.answers import problem
 from tests.support.images import oci_image
-from tests.support.token_calls import basic_value
+from tests.support.token_calls import basic, basic_value
 from tests.support.token_server import Failure
 from tests.support.token_signer import Signer
 from tests.support.waiting import wait_until
@@ -417,3 +419,47 @@ def test_unknown_credentials_wait_for_no_grace(world):
     assert reply.status == 503
     assert int(reply.header("Retry-After")) > 0
     assert oci_image().digest.encode() not in reply.body
+
+
+class Lists:
+    """Passwords, and callers who may list tags but not pull, or pull but not list."""
+
+    def __init__(self, accounts):
+        self.inner = BasicLogin(accounts)
+
+    def refusal(self, request, rights):
+        is_listing = request.path.endswith("/tags/list")
+        who = basic(request.fields.get("Authorization")).username
+        if is_listing == (who == "lister"):
+            return None if is_listing else self.inner.refusal(request, rights)
+        return problem(403, "DENIED")
+
+
+def test_who_may_list_may_not_pull_for_that(world, accounts):
+    """A listing's yes is no right to pull, and its no ends none: registries may tell them apart."""
+    accounts.add("lister", "secret")
+    world.upstream.settings.login = Lists(accounts)
+    lister, alice = world.client("lister"), world.client("alice")
+    for _ in range(2):
+        assert lister.get("/v2/alice/app/tags/list").status == 200
+        assert world.pull(lister, "alice/app").status == 403
+        assert world.pull(alice, "alice/app").status == 200
+        assert alice.get("/v2/alice/app/tags/list").status == 403
+        assert world.pull(alice, "alice/app").status == 200
+    world.upstream.cut()
+    assert lister.get("/v2/alice/app/tags/list").status == 200
+    assert world.pull(lister, "alice/app").status in (403, 503)
+
+
+def test_forbidden_and_absent_cost_the_same_questions(world, bob):
+    """T18: how long a refusal takes doesn't tell what is there: the primary is asked as often."""
+    login = {"Authorization": basic_value(bob)}
+    costs = set()
+    for name in ("app", "absent", "other/absent"):
+        for digest in (world.images["alice/app"].digest, ABSENT):
+            world.upstream.forget()
+            target = f"/v2/alice/{name}/manifests/{digest}"
+            assert call(world.replica, "GET", target, login).status == 403
+            costs.add(tuple((seen.method, seen.status) for seen in world.upstream.seen))
+            world.replica.clock.advance(3)
+    assert costs == {(("HEAD", 403),)}

@@ -1,13 +1,13 @@
 """What has to hold of a store after a crash, looked at from outside and by the next start."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from proxy.oci.digest import Digest
-from proxy.oci.errors import BlobUnknown
+from proxy.oci.errors import BlobUnknown, RegistryError
 from proxy.oci.request import BlobPull, ManifestPull
 from proxy.registry.sidecar import Sidecar
 from tests.faults_disk.driver import BLOB, MANIFEST, PUSHED
@@ -59,12 +59,14 @@ def _named(root: Path, repository: str, tag: str) -> str | None:
     return link.read_text() if link.exists() else None
 
 
-async def check(root: Path, *, may_dangle: bool) -> None:
+async def check(root: Path, *, may_dangle: bool = False, is_damaged: bool = False) -> None:
     """Check a store that a crash has left: as it lies there, then after a start and pulls.
 
     may_dangle: links without bytes and rows without tags may be left (by a deletion or a repair).
+    is_damaged: a blob was damaged before the crash, which the first pull of it finds.
     """
-    check_what_is_visible(root, may_dangle=may_dangle)
+    if not is_damaged:
+        check_what_is_visible(root, may_dangle=may_dangle)
     primary, heard = MemoryPrimary(), Heard()
     for data in (BLOB, MANIFEST, PUSHED):
         primary.add(data, A, B)
@@ -73,6 +75,8 @@ async def check(root: Path, *, may_dangle: bool) -> None:
         assert spooled(ground.tree) == []
         await sidecar.open()
         assert sidecar.failures == 0
+        if is_damaged:
+            await find_damage(ground)
         await check_pulls(ground)
         await sidecar.close()
         assert spooled(ground.tree) == []
@@ -80,6 +84,13 @@ async def check(root: Path, *, may_dangle: bool) -> None:
     assert may_dangle or dangling_rows(root) == []
     check_what_is_visible(root, may_dangle=may_dangle)
     heard.close()
+
+
+async def find_damage(ground: Ground) -> None:
+    """Pull the blob that may be damaged: what comes is right or an error."""
+    with suppress(RegistryError):
+        assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(BLOB)))) == BLOB
+    await eventually(lambda: not wrong_blobs(ground.tree.layout.root), what="set aside")
 
 
 def check_what_is_visible(root: Path, *, may_dangle: bool) -> None:

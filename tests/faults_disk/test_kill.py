@@ -50,7 +50,7 @@ def sweep(driver: Driver, work: str, call: str, folder: Path) -> int:
         root = folder / f"{work}-{call}-{number}"
         was_hit = kill_at(driver, work, root, call, number)
         try:
-            asyncio.run(check(root, may_dangle=work in MAY_DANGLE))
+            asyncio.run(check(root, may_dangle=work in MAY_DANGLE, is_damaged=work == "mend"))
         except BaseException as exc:
             exc.add_note(f"after a kill before {call} {number} of {work}")
             raise
@@ -85,7 +85,7 @@ def test_a_kill_among_threads_leaves_nothing_wrong(driver, fast_folder, call):
             status = driver.go()
         assert status in (-9, 0)
         assert number > 3 or status == -9, "the kill did not fire"
-        asyncio.run(check(root, may_dangle=False))
+        asyncio.run(check(root))
 
 
 def test_a_kill_at_any_statement_of_sqlite_leaves_whole_rows(driver, fast_folder):
@@ -103,7 +103,7 @@ def test_a_kill_at_any_statement_of_sqlite_leaves_whole_rows(driver, fast_folder
             options = injection([call], f"signal=KILL:when={number}")
             with attached(pid, log, *paths, *options):
                 status = driver.go()
-            asyncio.run(check(root, may_dangle=False))
+            asyncio.run(check(root))
             if status == 0:
                 break
             assert status == -9

@@ -88,7 +88,7 @@ class InProcess:
     @property
     def arrived_bytes(self) -> int:
         """How many bytes the fills under way have got so far."""
-        growing = [flight.growing for flight in self.replica._chain.fill._flights.values()]
+        growing = [flight.growing for flight in self.replica._chain.fill._flights._flights.values()]
         return sum(each.arrived for each in growing if each is not None)
 
     @property

@@ -125,7 +125,7 @@ def test_a_head_is_redirected(
     assert upstream.count("GET", path) == 0
 
 
-@pytest.mark.parametrize("origin", ["", "http://{primary}"])
+@pytest.mark.parametrize("origin", ["", "http://{primary}", "HTTP://{primary}", "//{primary}"])
 def test_a_redirect_to_the_primary_itself(
     upstream: HostileUpstream, replica: InProcess, content: Blob, path: str, origin: str
 ) -> None:

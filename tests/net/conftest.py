@@ -1,61 +1,34 @@
-"""Sessions that must leave nothing behind."""
+"""Sessions and links that must leave nothing behind."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any, Protocol
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import uvloop
 
+from proxy.net.link import PrivateLink
 from proxy.net.origins import AddressPolicy
 from proxy.net.session import Limits, Session
+from tests.net import uploading
+from tests.net.linking import OpenLink, link_to, refuse
+from tests.net.peer import Handler, Peer, peer
+from tests.net.sessions import ManualClock, OpenSession, held_connections
 from tests.support.ports import LOOPBACK
 from tests.support.waiting import eventually
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+ON_BOTH_LOOPS = frozenset({"test_transfers.py", "test_uploads.py", "test_upload_ends.py"})
 QUICK = {"connect_timeout": 2.0, "read_timeout": 5.0, "minimum_rate": 0, "max_connections": 16}
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, LoopFactory]:
     """Connections end in their own ways on each of the loops that a replica may run on."""
     asyncio_only = {"asyncio": asyncio.new_event_loop}
-    if item.path.name in {"test_transfers.py", "test_uploads.py"}:
+    if item.path.name in ON_BOTH_LOOPS:
         return {**asyncio_only, "uvloop": uvloop.new_event_loop}
     return asyncio_only
-
-
-class OpenSession(Protocol):
-    """Opens a session for the length of the test; limits by name, *more* goes to `Session`."""
-
-    def __call__(
-        self,
-        *,
-        allowed: Iterable[str] = (LOOPBACK,),
-        more: dict[str, Any] | None = None,
-        **limits: float,
-    ) -> Session: ...
-
-
-def connector_of(session: Session) -> Any:
-    """Give aiohttp's connector, to look into."""
-    return session._client.connector
-
-
-def held_connections(session: Session) -> int:
-    """Count the connections that somebody still uses."""
-    return len(connector_of(session)._acquired)
-
-
-def idle_connections(session: Session) -> int:
-    """Count the connections that are kept for later and haven't been closed by the other side."""
-    pools = connector_of(session)._conns.values()
-    return sum(protocol.is_connected() for pool in pools for protocol, _ in pool)
-
-
-def unasked_answers(session: Session) -> int:
-    """Count the kept connections on which an answer came that nobody asked for."""
-    pools = connector_of(session)._conns.values()
-    return sum(bool(protocol._buffer) for pool in pools for protocol, _ in pool)
 
 
 @pytest.fixture
@@ -91,19 +64,33 @@ async def session(open_session: OpenSession) -> Session:
     return open_session()
 
 
-Clock = Callable[[], float]
-
-
-class ManualClock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+async def impatient(open_session: OpenSession, monkeypatch: pytest.MonkeyPatch) -> Session:
+    """A session that waits 0.4 s for the other side's next step, and 0.1 s for a 100."""
+    wait = uploading.CONTINUE_WAIT_SECONDS
+    monkeypatch.setattr("proxy.net.request.CONTINUE_WAIT_SECONDS", wait)
+    monkeypatch.setattr("proxy.net.upload.ANSWER_WAIT_SECONDS", wait)
+    monkeypatch.setattr("proxy.net.session.POOL_WAIT_SECONDS", wait)
+    return open_session(read_timeout=uploading.READ_TIMEOUT)
 
 
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+async def open_link(session: Session, clock: ManualClock) -> AsyncIterator[OpenLink]:
+    """Gives a function that opens peers and a link to them; nobody listens where one refuses."""
+    async with AsyncExitStack() as stack:
+
+        async def open_one(*handlers: Handler) -> tuple[PrivateLink, list[Peer]]:
+            peers: list[Peer] = []
+            for handler in handlers:
+                async with AsyncExitStack() as opening:
+                    peers.append(await opening.enter_async_context(peer(handler)))
+                    if handler is not refuse:
+                        stack.push_async_callback(opening.pop_all().aclose)
+            return link_to(session, clock, *(each.address for each in peers)), peers
+
+        yield open_one

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.net.breakers import FAILURES_TO_OPEN, PROBE_EVERY_SECONDS, Breaker, BreakerState
-from tests.net.conftest import ManualClock
+from tests.net.sessions import ManualClock
 
 
 def opened(clock: ManualClock) -> Breaker:

@@ -11,9 +11,9 @@ import pytest
 from proxy.net.dns import MAX_TTL_SECONDS, MIN_TTL_SECONDS, DnsResolver, system_addresses
 from proxy.net.origins import Origin
 from proxy.net.session import NotConnected, Outgoing
-from tests.net.conftest import OpenSession
 from tests.net.name_server import SERVER_FAILURE, NameServer, name_server
 from tests.net.peer import peer, polite
+from tests.net.sessions import OpenSession
 
 NAME = "registry.example.com"
 

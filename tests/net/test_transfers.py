@@ -7,31 +7,18 @@ import pytest
 
 from proxy.net.session import Limits, LinkBroken, NotConnected, Outgoing, Session, _Pace
 from proxy.oci.errors import Unavailable
-from tests.net.conftest import (
-    OpenSession,
-    held_connections,
-    idle_connections,
-    unasked_answers,
-)
-from tests.net.peer import Call, peer, saying, silent
+from tests.net.peer import Call, Peer, peer, saying, silent
+from tests.net.sessions import GET, OpenSession, held_connections, idle_connections, unasked_answers
 from tests.support.waiting import eventually
 
-GET = Outgoing("GET", "/v2/", {})
 OK = b"HTTP/1.1 200 OK\r\n"
 HALF = OK + b"Content-Length: 10\r\n\r\nhello"
 HALF_CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
-READ_TIMEOUT = 0.3
 
 
-@pytest.fixture
-async def session(open_session: OpenSession) -> Session:
-    """A session that waits 0.3 s for a byte."""
-    return open_session(read_timeout=READ_TIMEOUT)
-
-
-async def received(session: Session, primary: object) -> tuple[bytes, Exception | None]:
+async def received(session: Session, primary: Peer) -> tuple[bytes, Exception | None]:
     """Give what came of a body until it ended, and how it ended."""
-    answer = await session.send(primary.origin, GET)  # type: ignore[attr-defined]
+    answer = await session.send(primary.origin, GET)
     got = b""
     try:
         async for chunk in answer.chunks():
@@ -56,25 +43,22 @@ STALLS = {
 
 
 @pytest.mark.parametrize("data", STALLS.values(), ids=STALLS)
-async def test_headers_that_do_not_come(
-    session: Session, monkeypatch: pytest.MonkeyPatch, data: bytes
-) -> None:
+async def test_headers_that_do_not_come(impatient: Session, data: bytes) -> None:
     """C22: an answer whose headers don't come is given up, whatever came before them."""
-    monkeypatch.setattr("proxy.net.session.POOL_WAIT_SECONDS", 0.1)
     async with peer(saying(data)) as primary:
         with pytest.raises(Unavailable) as raised:
-            await session.send(primary.origin, GET)
+            await impatient.send(primary.origin, GET)
         assert not isinstance(raised.value, (NotConnected, LinkBroken))
         await eventually(lambda: not primary.is_open, 2)
 
 
-async def test_interim_answers_are_passed_over(session: Session) -> None:
+async def test_interim_answers_are_passed_over(impatient: Session) -> None:
     """Any number of interim answers before the one that counts do no harm."""
     data = (
         b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 3 + OK + b"Content-Length: 2\r\n\r\nok"
     )
     async with peer(saying(data)) as primary:
-        answer = await session.send(primary.origin, GET)
+        answer = await impatient.send(primary.origin, GET)
         assert (answer.status, await answer.read(10)) == (200, b"ok")
 
 
@@ -82,17 +66,17 @@ async def test_interim_answers_are_passed_over(session: Session) -> None:
 
 
 @pytest.mark.parametrize("data", [HALF, HALF_CHUNKED, OK + b"\r\nhello"])
-async def test_body_that_stalls(session: Session, data: bytes) -> None:
+async def test_body_that_stalls(impatient: Session, data: bytes) -> None:
     """C22: a body that stops coming is a break after the read timeout; what came is good."""
     async with peer(saying(data)) as primary:
-        got, error = await received(session, primary)
+        got, error = await received(impatient, primary)
         assert got == b"hello"
         assert isinstance(error, LinkBroken)
 
 
 @pytest.mark.parametrize("data", [HALF, HALF_CHUNKED])
 @pytest.mark.parametrize("is_reset", [False, True], ids=["FIN", "RST"])
-async def test_body_that_is_cut(session: Session, data: bytes, is_reset: bool) -> None:
+async def test_body_that_is_cut(impatient: Session, data: bytes, is_reset: bool) -> None:
     """C22: a body that ends early is a break, be it by FIN or RST, and never a complete one."""
 
     async def handle(call: Call) -> None:
@@ -104,7 +88,7 @@ async def test_body_that_is_cut(session: Session, data: bytes, is_reset: bool) -
 
     has_come = asyncio.Event()
     async with peer(handle) as primary:
-        answer = await session.send(primary.origin, GET)
+        answer = await impatient.send(primary.origin, GET)
         chunks = answer.chunks()
         assert await anext(chunks) == b"hello"
         has_come.set()
@@ -113,7 +97,32 @@ async def test_body_that_is_cut(session: Session, data: bytes, is_reset: bool) -
         answer.close()
 
 
-async def test_chunk_that_breaks_http(session: Session) -> None:
+async def test_what_came_before_a_break_is_given(impatient: Session) -> None:
+    """C22: bytes that were here when the connection broke are good, also for a reader that comes
+    late: the transfer goes on behind them.
+    """
+
+    async def handle(call: Call) -> None:
+        await call.head()
+        await call.send(HALF)
+        await has_come.wait()
+        call.reset()
+
+    has_come = asyncio.Event()
+    async with peer(handle) as primary:
+        answer = await impatient.send(primary.origin, GET)
+        content = answer._response.content
+        await eventually(lambda: content.total_raw_bytes == 5)
+        has_come.set()
+        await eventually(content.exception)
+        chunks = answer.chunks()
+        assert await anext(chunks) == b"hello"
+        with pytest.raises(LinkBroken):
+            await anext(chunks)
+        answer.close()
+
+
+async def test_chunk_that_breaks_http(impatient: Session) -> None:
     """A body whose framing breaks half-way is a break too, and nobody waits for it without end."""
 
     async def handle(call: Call) -> None:
@@ -125,20 +134,20 @@ async def test_chunk_that_breaks_http(session: Session) -> None:
 
     has_come = asyncio.Event()
     async with peer(handle) as primary:
-        answer = await session.send(primary.origin, GET)
+        answer = await impatient.send(primary.origin, GET)
         chunks = answer.chunks()
         assert await anext(chunks) == b"hello"
         has_come.set()
         with pytest.raises(LinkBroken):
             await anext(chunks)
         answer.close()
-        assert idle_connections(session) == 0
+        assert idle_connections(impatient) == 0
 
 
 @pytest.mark.parametrize("is_apart", [False, True], ids=["with the first", "afterwards"])
 @pytest.mark.parametrize("method", ["GET", "PUT"])
 async def test_second_answer_is_no_part_of_the_first(
-    session: Session, method: str, is_apart: bool
+    impatient: Session, method: str, is_apart: bool
 ) -> None:
     """C9: an answer that nobody asked for is neither the rest of a body nor what the next request
     gets, be it in the same packet or on a connection that is idle already.
@@ -150,25 +159,25 @@ async def test_second_answer_is_no_part_of_the_first(
             await call.answer(200, b"second")
         elif is_apart:
             await call.answer(200, b"first")
-            await eventually(lambda: idle_connections(session))
+            await eventually(lambda: idle_connections(impatient))
             await call.answer(200, b"poison")
         else:
             await call.send(2 * (OK + b"Content-Length: 5\r\n\r\nfirst"))
         await call.rest()
 
     async with peer(handle) as primary:
-        assert await received(session, primary) == (b"first", None)
+        assert await received(impatient, primary) == (b"first", None)
         if is_apart:
-            await eventually(lambda: unasked_answers(session))
-        answer = await session.send(primary.origin, Outgoing(method, "/", {}))
+            await eventually(lambda: unasked_answers(impatient))
+        answer = await impatient.send(primary.origin, Outgoing(method, "/", {}))
         assert await answer.read(100) == b"second"
         assert primary.connections == 2
 
 
-async def test_closed_while_it_is_read(session: Session) -> None:
+async def test_closed_while_it_is_read(impatient: Session) -> None:
     """Who reads an answer that another closes sees a break."""
     async with peer(saying(HALF)) as primary:
-        answer = await session.send(primary.origin, GET)
+        answer = await impatient.send(primary.origin, GET)
         chunks = answer.chunks()
         assert await anext(chunks) == b"hello"
         reading = asyncio.ensure_future(anext(chunks))
