@@ -43,6 +43,18 @@ def password_world(accounts: Accounts, opened: Opened) -> MakeWorld:
     return make
 
 
+@pytest.fixture
+def warm_world(password_world: MakeWorld) -> World:
+    """Passwords; the images of alice and of shared/ are here, pulled by the administrator."""
+    world = password_world()
+    admin = world.client("admin")
+    for repository in ("alice/app", "shared/app"):
+        world.pull(admin, repository).expect(200)
+        admin.get(world.layer(repository)).expect(200)
+    world.upstream.forget()
+    return world
+
+
 @pytest.fixture(scope="module")
 def still_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A world with a token server that no test of a module changes."""

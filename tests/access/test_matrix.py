@@ -5,10 +5,8 @@ offers and no row tries, fails.
 """
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import get_args
 
 import pytest
@@ -30,24 +28,23 @@ from proxy.oci.request import (
     parse,
 )
 from proxy.web.admit import METHODS
-from tests.access.in_process import InProcess, in_process
+from tests.access.matrix_worlds import (
+    ALICE,
+    forbidding_world,
+    htpasswd_world,
+    open_world,
+    token_world,
+)
 from tests.access.worlds import bearer, call
-from tests.conftest import require
-from tests.support import registries
-from tests.support.accounts import PULL, Accounts, Credentials, Grant
-from tests.support.hostile import BasicLogin, Settings, hostile_upstream
 from tests.support.images import oci_image
 from tests.support.pushing import ACCEPT_ALL, push
-from tests.support.registries import Htpasswd, Token, docker_registry
 from tests.support.registry_client import RegistryClient
 from tests.support.token_calls import basic_value
-from tests.support.token_server import token_server
 
 IMAGE = oci_image("matrix")
 LAYER = IMAGE.blobs[-1].digest
 NONE = "sha256:" + "0" * 64
 SESSION = "6f4f1d2c-0000-4000-8000-000000000000"
-ALICE, BOB, EVE = (Credentials(name, f"{name}'s secret") for name in ("alice", "bob", "eve"))
 
 # kind of request -> targets in a repository {r}: what is there, what isn't
 TARGETS = {
@@ -112,80 +109,6 @@ def test_every_kind_of_request_has_a_row():
     assert {row.kind for row in ROWS} == set(get_args(Request))
     assert set(TARGETS) | set(WRITTEN) == set(get_args(Request))
     assert {row.method for row in ROWS} == set(METHODS)
-
-
-# --- worlds ---------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class World:
-    """A primary, and addresses of it and of a replica before it. *refused*: who may not read
-    ``alice/``; *tokens*: headers that let nobody in there.
-    """
-
-    direct: str
-    through: str
-    replica: InProcess
-    refused: dict[str, Credentials | None] = field(default_factory=dict)
-    tokens: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-def accounts() -> Accounts:
-    accounts = Accounts()
-    accounts.add(ALICE.username, ALICE.password, Grant("alice/*"))
-    accounts.add(BOB.username, BOB.password, Grant("bob/*"), Grant("shared/*", PULL))
-    return accounts
-
-
-WRONG = Credentials("alice", "wrong")
-
-
-@contextmanager
-def open_world(folder) -> Iterator[World]:
-    require(registries.PROGRAM)
-    with docker_registry(folder / "primary") as primary, in_process(primary.url) as one:
-        yield World(primary.url, one.url, one)
-
-
-@contextmanager
-def htpasswd_world(folder) -> Iterator[World]:
-    require(registries.PROGRAM)
-    access = Htpasswd(accounts().credentials)
-    with docker_registry(folder / "primary", access) as primary, in_process(primary.url) as one:
-        callers = {"nobody": None, "wrong password": WRONG, "stranger": EVE}
-        yield World(primary.url, one.url, one, callers)
-
-
-@contextmanager
-def token_world(folder) -> Iterator[World]:
-    require(registries.PROGRAM)
-    with ExitStack() as stack:
-        enter = stack.enter_context
-        server = enter(token_server(folder / "tokens", accounts()))
-        primary = enter(docker_registry(folder / "primary", Token(server)))
-        trusted = {"trusted_origins": (f"http://{server.address}",)}
-        one = enter(in_process(primary.url, primary=trusted))
-        callers = {
-            "nobody": None,
-            "wrong password": WRONG,
-            "stranger": EVE,
-            "right for another": BOB,
-        }
-        everything = "repository:alice/app:pull,push,delete"
-        late = server.issue("alice", everything, lifetime_seconds=-300)
-        other = server.issue("bob", "repository:bob/app:pull,push")
-        tokens = {"expired": late, "for another": other, "forged": late[:-8] + "AAAAAAAA"}
-        headers = {name: {"Authorization": f"Bearer {text}"} for name, text in tokens.items()}
-        yield World(primary.url, one.url, one, callers, headers)
-
-
-@contextmanager
-def forbidding_world(folder) -> Iterator[World]:
-    """Passwords with rights for each repository: refusals are 403 here."""
-    settings = Settings(login=BasicLogin(accounts()), checks_blobs=False)
-    with hostile_upstream(settings=settings) as upstream, in_process(upstream.url) as one:
-        callers = {"nobody": None, "wrong": WRONG, "right for another": BOB}
-        yield World(upstream.url, one.url, one, callers)
 
 
 WORLDS = [open_world, htpasswd_world, token_world, forbidding_world]

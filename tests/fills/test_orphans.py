@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-import pytest
-
 from tests.conftest import Opened
 from tests.fills.calls import blob_path
 from tests.fills.in_process import InProcess, in_process
@@ -60,7 +58,6 @@ def test_followed_fills_are_no_orphans(opened: Opened, upstream: HostileUpstream
     with slow_clients(upstream, replica, 2) as (contents, clients):
         clients[1].reset()
         wait_until(lambda: cancelled(replica) == [contents[1].digest])
-        assert clients[0].read_reply is not None
         body = clients[0].read(1)
         while len(body) < SIZE - 1000 and (piece := clients[0].read(1 << 20)):
             body += piece
@@ -68,10 +65,7 @@ def test_followed_fills_are_no_orphans(opened: Opened, upstream: HostileUpstream
     assert set(visible_blobs(replica.store)) == {contents[0].digest}
 
 
-@pytest.mark.parametrize("times", [2])
-def test_a_cancelled_fill_begins_anew(
-    opened: Opened, upstream: HostileUpstream, times: int
-) -> None:
+def test_a_cancelled_fill_begins_anew(opened: Opened, upstream: HostileUpstream) -> None:
     """A blob whose fill was cancelled is fetched again for the next client."""
     replica = opened(in_process(upstream.url, fill={"max_orphans": 0}))
     with slow_clients(upstream, replica, 1) as ((content,), (client,)):
@@ -80,4 +74,4 @@ def test_a_cancelled_fill_begins_anew(
     upstream.heal()
     path = blob_path("app", content.digest)
     assert replica.client.get(path).expect(200).body == content.data
-    assert upstream.count("GET", path) == times
+    assert upstream.count("GET", path) == 2

@@ -3,7 +3,7 @@ primary in memory, and what this process has open."""
 
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -269,7 +269,3 @@ async def opened_ground(
         await fill.drain(0.0)
         await integrity.close()
         await tree.close()
-
-
-def digests(datas: Iterable[bytes]) -> list[Digest]:
-    return [Digest.of(data) for data in datas]

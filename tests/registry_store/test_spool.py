@@ -14,7 +14,6 @@ from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry import spool as spool_module
 from proxy.registry.spool import MAX_PENDING_BYTES, SpoolFile, create_spool_file
-from tests.registry_store.ground import open_files, spooled
 
 
 @pytest.fixture
@@ -275,31 +274,3 @@ async def test_quiet_waits_for_a_cut_back_whose_caller_left(spool_file, monkeypa
     assert not quiet.done()
     gate.opened.set()
     await quiet
-
-
-# --- making them ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("size", [None, 0, 1, 5_000_000])
-async def test_space_is_claimed_at_the_start(tree, size):
-    """Settled 23: "no room" is told before the first byte; a file is readable by others later."""
-    _, descriptor = create_spool_file(tree.layout.spool, size)
-    found = os.fstat(descriptor)
-    os.close(descriptor)
-    assert found.st_size == (size or 0)
-    assert found.st_blocks * 512 >= (size or 0)
-    assert found.st_mode & 0o444 == 0o444
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG, errno.EDQUOT])
-async def test_where_there_is_no_room_nothing_stays(tree, monkeypatch, number):
-    """C20: a claim that fails leaves neither a file nor a descriptor."""
-
-    def fails(*_):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "posix_fallocate", fails)
-    with pytest.raises(OSError, match=os.strerror(number)):
-        create_spool_file(tree.layout.spool, 1000)
-    assert spooled(tree) == []
-    assert open_files(tree.layout.spool) == []

@@ -160,6 +160,7 @@ def test_a_client_that_takes_nothing_is_cut(place: Place, impatient, kind: str):
         connection.socket.settimeout(WRITE_SECONDS / 5)
         with contextlib.suppress(TimeoutError, OSError):
             connection.send(request_bytes("GET", target, HOST) * pulls)
+        wait_until(lambda: _open_connections(served), what="the connection is there")
         wait_until(lambda: not _open_connections(served), 5, "the connection is gone")
 
 
@@ -200,4 +201,5 @@ def test_an_answer_to_a_client_that_left_frees_the_connection(place: Place, impa
         target = long_manifest(place)
         closing = request_bytes("GET", target, HOST, ("Connection", "close"))
         connection.send(request_bytes("GET", target, HOST) * 5 + closing)
+        wait_until(lambda: _open_connections(served), what="the connection is there")
         wait_until(lambda: not _open_connections(served), 5, "the connection is gone")
