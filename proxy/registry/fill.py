@@ -166,6 +166,7 @@ class CacheFill:
                 await self._store.tree.confirm_link(*link, asked_at)
                 with suppress(Absent):  # damaged: it was set aside, a flight brings it again
                     return await self._store.open(pull, part)
+                asked_at = None  # or it was deleted after that: it takes another proof
                 continue
             asked_at = moment()
             await self._fetcher.resolve(pull)
@@ -212,6 +213,9 @@ class CacheFill:
             asked_at = moment()
             await self._fetcher.resolve(pull)
             flight.admit(pull, is_proven=True, asked_at=asked_at)
+            if flight.has_linked:
+                link = (pull.repository, LinkKind.LAYER, pull.digest)
+                await self._store.tree.confirm_link(*link, asked_at)
 
     # --- the end ----------------------------------------------------------------------------------
 

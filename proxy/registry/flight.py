@@ -67,6 +67,7 @@ class Flight:
         self._refused: dict[BlobPull, RegistryError] = {}
         self._awaiting = 0
         self.has_failed = False
+        self.has_linked = False
         self.opened: asyncio.Future[GrowingFile] = asyncio.get_running_loop().create_future()
         self.opened.add_done_callback(_seen)
         self.growing: GrowingFile | None = None
@@ -256,6 +257,7 @@ class Flight:
                     link = (repository, LinkKind.LAYER, self.digest)
                     await self._tree.confirm_link(*link, asked_at)
             linked |= missing
+        self.has_linked = True  # whoever is proven from here on sees to its link itself
 
 
 async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:

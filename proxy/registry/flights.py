@@ -50,9 +50,11 @@ class Flights:
         self._tasks: dict[Flight, asyncio.Task[None]] = {}
 
     def joinable(self, digest: Digest) -> Flight | None:
-        """Give the flight of *digest* that may be joined: one that failed is only ending."""
+        """Give the flight of *digest* that may be joined: one that failed, or has made its links,
+        is only ending.
+        """
         flight = self._flights.get(digest)
-        return None if flight is None or flight.has_failed else flight
+        return None if flight is None or flight.has_failed or flight.has_linked else flight
 
     def start(self, pull: BlobPull) -> Flight:
         """Begin to fetch a blob that nobody is fetching yet."""

@@ -9,6 +9,7 @@ from functools import lru_cache
 from aiohttp import web
 
 from proxy.oci.errors import NameUnknown, NotServedHere, RegistryError, Unauthorized
+from proxy.oci.grammar import Parsed, parse
 from proxy.oci.reference import Repository
 from proxy.oci.request import (
     Action,
@@ -18,7 +19,6 @@ from proxy.oci.request import (
     ManifestDelete,
     ManifestPull,
     ManifestPut,
-    Parsed,
     Ping,
     Referrers,
     Request,
@@ -26,7 +26,6 @@ from proxy.oci.request import (
     UploadStart,
     UploadStep,
     UploadVerb,
-    parse,
 )
 from proxy.registry.access import Doorkeeper, Presented
 from proxy.telemetry.labels import Kind

@@ -1,11 +1,13 @@
 """C4: a digest of one repository can't be read through another, whatever is here already."""
 
+import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from proxy.registry import durable
+from proxy.registry.flight import Flight
 from tests.access.in_process import in_process
 from tests.support.hostile import BLOBS, Hold, Status
 from tests.support.images import oci_artifact, oci_image
@@ -95,6 +97,32 @@ def test_a_head_makes_no_link(password_world):
     assert alice.get(f"/v2/alice/app/blobs/{layer.digest}").body == layer.data
     wait_until(lambda: links_of(world.replica, "alice/app") == {layer.digest})
     assert world.upstream.count("GET", BLOBS) == reads_before  # a HEAD sufficed
+
+
+def test_who_joins_a_flight_at_its_very_end_gets_a_link_too(password_world, monkeypatch):
+    """Settled 16: the primary's yes makes a link, though the flight that brought the bytes has
+    made its own already; else alice's image were incomplete in an outage.
+    """
+    world = password_world()
+    layer = world.images["bob/app"].blobs[-1]
+    world.upstream.contents.repository("alice/app").blobs[layer.digest] = layer.data
+    ending, gate = threading.Event(), threading.Event()
+    let_go = Flight._let_go
+
+    async def held(flight, spool):
+        ending.set()
+        while not gate.is_set():
+            await asyncio.sleep(0.01)
+        await let_go(flight, spool)
+
+    monkeypatch.setattr(Flight, "_let_go", held)
+    try:
+        world.client("bob").get(f"/v2/bob/app/blobs/{layer.digest}").expect(200)
+        assert ending.wait(10)
+        world.client("alice").get(f"/v2/alice/app/blobs/{layer.digest}").expect(200)
+        wait_until(lambda: links_of(world.replica, "alice/app") == {layer.digest}, 3)
+    finally:
+        gate.set()
 
 
 def test_a_push_that_names_anothers_layer_links_nothing(password_world):

@@ -12,6 +12,7 @@ from typing import get_args
 import pytest
 
 from proxy.oci.errors import RegistryError
+from proxy.oci.grammar import parse
 from proxy.oci.request import (
     BlobDelete,
     BlobPull,
@@ -25,7 +26,6 @@ from proxy.oci.request import (
     TagList,
     UploadStart,
     UploadStep,
-    parse,
 )
 from proxy.web.admit import METHODS
 from tests.access.matrix_worlds import (

@@ -14,8 +14,8 @@ from proxy.oci.errors import (
     NotServedHere,
     Unsupported,
 )
+from proxy.oci.grammar import MAX_TARGET_CHARACTERS, parse
 from proxy.oci.request import (
-    MAX_TARGET_CHARACTERS,
     BlobDelete,
     BlobPull,
     Catalog,
@@ -29,7 +29,6 @@ from proxy.oci.request import (
     UploadStart,
     UploadStep,
     UploadVerb,
-    parse,
 )
 from tests.oci.strategies import PATH_WORDS, digests, references, repositories
 from tests.oci.targets import BASE, DIGEST, METHODS, PREFIXES, UPLOAD

@@ -3,13 +3,13 @@
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
 
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Unsupported,
 )
-from proxy.oci.reference import Repository, Tag
+from proxy.oci.grammar import parse
+from proxy.oci.reference import Repository
 from proxy.oci.request import (
     Action,
     BlobDelete,
@@ -24,10 +24,7 @@ from proxy.oci.request import (
     UploadStart,
     UploadStep,
     UploadVerb,
-    is_by_tag,
-    parse,
 )
-from tests.oci.strategies import digests, repositories, tags
 from tests.oci.targets import BASE, DIGEST, METHODS, PREFIXES, UPLOAD
 
 MANIFEST = f"{BASE}/manifests/latest"
@@ -224,11 +221,3 @@ def test_upload_says_what_it_will_be(
     assert request.query == query
     found = (request.digest, request.mount, request.source)
     assert tuple(each and str(each) for each in found) == (digest, mount, source)
-
-
-@given(name=repositories, tag=tags, digest=digests)
-def test_pull_is_by_tag_or_not(name: Repository, tag: Tag, digest: Digest) -> None:
-    """Only a manifest that is asked for by tag may change between two pulls."""
-    assert is_by_tag(ManifestPull(name, tag))
-    assert not is_by_tag(ManifestPull(name, digest))
-    assert not is_by_tag(BlobPull(name, digest))

@@ -1,0 +1,48 @@
+"""Fixtures for tests of the command line."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from proxy.cli.parser import parse_arguments
+from tests.support import images
+from tests.support.hostile import HostileUpstream
+from tests.web.serving import Serving, serving
+
+REPOSITORY = "team/app"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    status: int
+    output: str
+    errors: str
+
+
+@pytest.fixture
+def proxima(capfd, monkeypatch):
+    """Run a verb in this process."""
+    monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if "PROXIMA" not in k})
+
+    def call(*argv: str | Path) -> Outcome:
+        capfd.readouterr()
+        try:
+            arguments = parse_arguments([str(each) for each in argv])
+            status = arguments.verb(arguments, asyncio.run)
+        except SystemExit as leaving:
+            status = leaving.code
+        output, errors = capfd.readouterr()
+        return Outcome(status, output, errors)
+
+    return call
+
+
+@pytest.fixture
+def place_of(upstream: HostileUpstream) -> Iterator[Serving]:
+    """A replica that runs, with an image at its primary."""
+    upstream.contents.add(REPOSITORY, images.multi_platform("explained"), "v1")
+    with serving(upstream) as served:
+        yield served
