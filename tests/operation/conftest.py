@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,8 @@ class Outcome:
 @pytest.fixture
 def proxima(capfd, monkeypatch):
     """Run a verb in this process."""
-    monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if "PROXIMA" not in k})
+    for name in [each for each in os.environ if each.startswith("PROXIMA_")]:
+        monkeypatch.delenv(name)
 
     def call(*argv: str | Path) -> Outcome:
         capfd.readouterr()
@@ -41,8 +43,8 @@ def proxima(capfd, monkeypatch):
 
 
 @pytest.fixture
-def place_of(upstream: HostileUpstream) -> Iterator[Serving]:
+def served(upstream: HostileUpstream) -> Iterator[Serving]:
     """A replica that runs, with an image at its primary."""
     upstream.contents.add(REPOSITORY, images.multi_platform("explained"), "v1")
-    with serving(upstream) as served:
-        yield served
+    with serving(upstream) as running:
+        yield running

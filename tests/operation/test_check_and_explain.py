@@ -87,17 +87,17 @@ def _explain(proxima, served: Serving, reference: str, *more: str) -> Outcome:
     return proxima(*argv, *more)
 
 
-def test_explain_tells_what_a_pull_would_do(proxima, place_of: Serving, upstream):
+def test_explain_tells_what_a_pull_would_do(proxima, served: Serving, upstream):
     """Cold: what the tag is here and where the primary is reached. Warm: what is present."""
-    reference = f"{place_of.address}/{REPOSITORY}:v1"
-    cold = _explain(proxima, place_of, reference)
+    reference = f"{served.address}/{REPOSITORY}:v1"
+    cold = _explain(proxima, served, reference)
     assert (cold.status, cold.errors) == (0, "")
     assert f"{REPOSITORY} v1" in cold.output
     assert upstream.address in cold.output
     image = upstream.contents.repository(REPOSITORY).tags["v1"]
-    client = RegistryClient(place_of.url)
+    client = RegistryClient(served.url)
     client.get(f"/v2/{REPOSITORY}/manifests/v1").expect(200)
-    warm = json.loads(_explain(proxima, place_of, reference, "--json").output)
+    warm = json.loads(_explain(proxima, served, reference, "--json").output)
     assert (warm["repository"], warm["reference"], warm["digest"]) == (REPOSITORY, "v1", image)
     assert image in warm["present"]
     assert warm["missing"]
@@ -105,14 +105,14 @@ def test_explain_tells_what_a_pull_would_do(proxima, place_of: Serving, upstream
     before = upstream.count()
     for each in warm["missing"]:
         client.get(f"/v2/{REPOSITORY}/manifests/{each}").expect(200)
-    text = _explain(proxima, place_of, f"{REPOSITORY}@{image}").output
+    text = _explain(proxima, served, f"{REPOSITORY}@{image}").output
     assert f"here       {image}" in text
     assert upstream.count() > before
 
 
-def test_explain_asks_the_primary_nothing_for_bytes(proxima, place_of: Serving, upstream):
+def test_explain_asks_the_primary_nothing_for_bytes(proxima, served: Serving, upstream):
     """Explaining changes nothing and downloads nothing."""
-    _explain(proxima, place_of, f"{REPOSITORY}:v1")
+    _explain(proxima, served, f"{REPOSITORY}:v1")
     assert upstream.count("GET") == 0
 
 
@@ -125,17 +125,17 @@ def test_explain_without_a_replica_says_so(proxima, tmp_path):
 
 
 @pytest.mark.parametrize("reference", ["Team/App:v1", "team/app@sha256:x", "team/app:-v", "", ":"])
-def test_explain_refuses_what_is_no_reference(proxima, place_of: Serving, reference: str):
+def test_explain_refuses_what_is_no_reference(proxima, served: Serving, reference: str):
     """A reference outside the grammar is told, with the reference."""
-    outcome = _explain(proxima, place_of, reference)
+    outcome = _explain(proxima, served, reference)
     assert (outcome.status, outcome.output) == (1, "")
     assert outcome.errors.startswith(f"proxima: {reference}: ")
     assert "Traceback" not in outcome.errors
 
 
-def test_the_control_socket_is_the_owners_alone(place_of: Serving):
+def test_the_control_socket_is_the_owners_alone(served: Serving):
     """Settled 27: verbs go over a unix socket that nobody else may open."""
-    assert (place_of.store / "control.sock").stat().st_mode & 0o777 == 0o600
+    assert (served.store / "control.sock").stat().st_mode & 0o777 == 0o600
 
 
 def test_certificates_are_used_by_check_config(proxima, authority: Authority, tmp_path):

@@ -42,30 +42,30 @@ def test_settings_that_are_wrong_are_named_together(proxima, tmp_path):
         assert word in outcome.errors
 
 
-def test_a_port_that_is_taken_is_told(place_of: Serving, tmp_path):
+def test_a_port_that_is_taken_is_told(served: Serving, tmp_path):
     """Port in use: one clear line that names the address, exit status 1, nothing left running."""
     done = _process(
         *("replica", "--primary", "http://127.0.0.1:9", "--store", tmp_path / "store"),
-        *("--listen", place_of.address),
+        *("--listen", served.address),
         PROXIMA_LISTEN__OPS="127.0.0.1:0",
     )
     assert done.status == 1
     (line,) = done.errors.splitlines()
-    host, _, port = place_of.address.rpartition(":")
+    host, _, port = served.address.rpartition(":")
     assert f"can't listen on {host} port {port}" in line
     assert "in use" in line
 
 
-def test_a_store_that_is_in_use_is_told(place_of: Serving):
+def test_a_store_that_is_in_use_is_told(served: Serving):
     """Two processes never write to one store: the second says so and leaves."""
     done = _process(
-        *("replica", "--primary", "http://127.0.0.1:9", "--store", place_of.store),
+        *("replica", "--primary", "http://127.0.0.1:9", "--store", served.store),
         *("--listen", "127.0.0.1:0"),
         PROXIMA_LISTEN__OPS="127.0.0.1:0",
     )
     assert done.status == 1
     (line,) = done.errors.splitlines()
-    assert str(place_of.store) in line
+    assert str(served.store) in line
 
 
 def test_a_replica_does_not_run_without_the_c_parser(tmp_path):

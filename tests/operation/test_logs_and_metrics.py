@@ -11,7 +11,9 @@ import pytest
 
 from proxy.telemetry.logs import MAX_TEXT_CHARACTERS, EventLog, Level, RequestLine
 from tests.support import images
-from tests.support.hostile import HostileUpstream
+from tests.support.accounts import Accounts
+from tests.support.hostile import BasicLogin, HostileUpstream, hostile_upstream
+from tests.support.hostile import Settings as UpstreamSettings
 from tests.support.metrics import Metrics
 from tests.support.raw_http import exchange, raw_connection, request_bytes
 from tests.support.registry_client import RegistryClient
@@ -171,7 +173,9 @@ def _hostile(number: int, chance: random.Random) -> bytes:
         )
     )
     host = chance.choice((HOST, f"{word}.evil.test"))
-    odd = (("User-Agent", word), ("Authorization", f"Bearer {word}"), (f"X-{word}", word))
+    odd = [("User-Agent", word), (f"X-{word}", word)]
+    if number % 20 == 0:  # the primary is asked about each that it hasn't seen
+        odd.append(("Authorization", f"Bearer {word}"))
     return request_bytes(method, target, host, *odd)
 
 
@@ -179,24 +183,24 @@ def _series(metrics: Metrics) -> set[tuple[object, ...]]:
     return {(sample.name, *sorted(sample.labels.items())) for sample in metrics.samples}
 
 
-def test_hostile_values_make_no_new_series(served: Serving):
+def test_hostile_values_make_no_new_series():
     """C30, CVE-2022-21698: a thousand paths, methods, hosts and tokens later: the same series."""
     print(f"seed {SEED}")
     chance = random.Random(SEED)
-    RegistryClient(served.url).get(PULL)
-    before = served.metrics()
-    connection = contextlib.ExitStack()
-    with connection:
-        current = None
-        for number in range(1000):
-            current = current or connection.enter_context(raw_connection(served.address))
-            sent = _hostile(number, chance)
-            current.send(sent)
-            reply = current.read_reply("HEAD" if sent.startswith(b"HEAD") else "GET")
-            assert reply.status >= 400
-            if reply.status in (400, 405, 421):
-                current = None
-    after = served.metrics()
+    login = UpstreamSettings(login=BasicLogin(Accounts()))
+    with hostile_upstream(settings=login) as guarded, serving(guarded) as served:
+        before = served.metrics()
+        with contextlib.ExitStack() as connections:
+            current = None
+            for number in range(1000):
+                current = current or connections.enter_context(raw_connection(served.address))
+                sent = _hostile(number, chance)
+                current.send(sent)
+                reply = current.read_reply("HEAD" if sent.startswith(b"HEAD") else "GET")
+                assert reply.status >= 400
+                if reply.status in (400, 405, 421):
+                    current = None
+        after = served.metrics()
     assert _series(after) == _series(before)
     counted = after.value("proxima_requests_total") - before.value("proxima_requests_total")
     assert counted == 1000

@@ -1,4 +1,4 @@
-"""The scheme in the realm that clients are sent to: seen, configured, or told by a trusted proxy."""
+"""The scheme of the realm that clients are sent to: seen, configured, or told by a proxy."""
 
 from collections.abc import Iterator
 
