@@ -12,6 +12,7 @@ from proxy.registry.uploads import UploadCopies
 from proxy.registry.writes import Writes
 from proxy.web.admit import Admission, Gate, HostNames
 from proxy.web.challenge import Challenges
+from proxy.web.forwarding import Forwarding
 from proxy.web.listing import ListingRoute
 from proxy.web.location import Locations
 from proxy.web.ping import Pings
@@ -41,7 +42,7 @@ def build_gate(
     admission = Admission(
         names,
         ground.network.via,
-        settings.access.trusted_proxies,
+        Forwarding(settings.access.trusted_proxies),
         settings.listen.public_scheme,
     )
     telemetry = ground.telemetry

@@ -1,7 +1,7 @@
 """One JSON line for each request and each event.
 
-Lines gather in memory and leave in one write a tenth of a second later at the latest: one write
-for each line cost a quarter of the requests a second that a warm manifest allows.
+Lines gather in memory and leave in one write, a tenth of a second later at the latest, so that a
+hit costs no system call of its own.
 """
 
 import asyncio

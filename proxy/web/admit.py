@@ -6,7 +6,6 @@ below raises; here alone that becomes an answer, a log line and a count.
 """
 
 import asyncio
-import ipaddress
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +20,7 @@ from proxy.telemetry.logs import EventLog, RequestLine
 from proxy.telemetry.metrics import Metrics
 from proxy.web.body import answer_and_drain, has_unread_body
 from proxy.web.exchange import Exchange
+from proxy.web.forwarding import Forwarding
 from proxy.web.protocol import is_tls
 from proxy.web.respond import error_response, outcome_of
 from proxy.web.send import BodyAborted
@@ -32,7 +32,6 @@ _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _PORT = re.compile(r"(?::[0-9]{1,5})?")
 _QUERY = re.compile(r"\?[^\s'\"<>)]*")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Answerer = Callable[[Exchange], Awaitable[web.StreamResponse]]
 ChallengeWriter = Callable[[Exchange, Unauthorized], str]
 
@@ -69,7 +68,7 @@ class Admission:
 
     names: HostNames
     via: str
-    trusted_proxies: tuple[Network, ...]
+    forwarding: Forwarding
     public_scheme: str
 
 
@@ -89,12 +88,10 @@ class Gate:
         self._write_challenge = write_challenge
         self._log = log
         self._metrics = metrics
-        self.in_flight = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         exchange = Exchange(request, time.perf_counter())
-        self.in_flight += 1
         try:
             check_framing(request)
             self._check_destination(request)
@@ -110,7 +107,6 @@ class Gate:
         except Exception as exc:  # noqa: BLE001  # the last resort: logged with its cause, answered
             response = self._answer_error(exchange, _unexpected(exc))
         finally:
-            self.in_flight -= 1
             self._finish(exchange)
         response.headers.setdefault("X-Request-Id", exchange.request_id)
         if has_unread_body(request):
@@ -131,17 +127,7 @@ class Gate:
         """
         if is_tls(request):
             return "https"
-        if self._admission.public_scheme:
-            return self._admission.public_scheme
-        forwarded = request.headers.getall("X-Forwarded-Proto", ())
-        return "https" if forwarded == ["https"] and self._is_trusted_proxy(request) else "http"
-
-    def _is_trusted_proxy(self, request: web.BaseRequest) -> bool:
-        try:
-            peer = ipaddress.ip_address(peer_of(request))
-        except ValueError:
-            return False
-        return any(peer in network for network in self._admission.trusted_proxies)
+        return self._admission.public_scheme or self._admission.forwarding.scheme(request)
 
     def _check_destination(self, request: web.BaseRequest) -> None:
         if not self._admission.names.includes(request.headers.get("Host", "")):
@@ -172,7 +158,7 @@ class Gate:
             RequestLine(
                 exchange.event,
                 exchange.request_id,
-                peer_of(exchange.request),
+                self._admission.forwarding.client(exchange.request),
                 exchange.request.method,
                 subject.kind,
                 subject.repository,
@@ -209,12 +195,6 @@ def check_framing(request: web.BaseRequest) -> None:
         raise BadRequest("the only expectation understood here is 100-continue")
     if "Upgrade" in headers:
         raise BadRequest("there is nothing to upgrade to here")
-
-
-def peer_of(request: web.BaseRequest) -> str:
-    """Give the address at the other end of the connection."""
-    peer = request.protocol.peername
-    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _with_cause(error: RegistryError) -> str:

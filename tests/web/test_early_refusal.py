@@ -144,6 +144,18 @@ def _expect_to_be_shut_out(
         assert (reply.status, reply.is_complete) == (status, True)
 
 
+def test_a_short_body_that_comes_unasked_ends_in_order(guarded: Guarded):
+    """RFC 9112, 9.6: what is sent in good faith is taken in, so that no reset eats the answer."""
+    body = bytes(200_000)
+    length = ("Content-Length", str(len(body)))
+    with guarded.connection() as connection:
+        connection.send(request_bytes("PUT", "/v2/alice/app/manifests/v1", HOST, length, body=body))
+        reply = connection.read_reply()
+        assert (reply.status, reply.is_complete) == (401, True)
+        ending = connection.wait_for_end()
+    assert ending is Ending.CLOSED or guarded.tls is not None
+
+
 def test_a_refusal_by_the_primary_ends_the_upload_too(guarded: Guarded):
     """C12: a caller whom the primary refuses sends nothing: no 100, its 403, the end."""
     login = ("Authorization", basic_value(Credentials("alice", "alice's secret")))
