@@ -88,10 +88,12 @@ class Gate:
         self._write_challenge = write_challenge
         self._log = log
         self._metrics = metrics
+        self.in_flight = 0
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         exchange = Exchange(request, time.perf_counter())
+        self.in_flight += 1
         try:
             check_framing(request)
             self._check_destination(request)
@@ -107,6 +109,7 @@ class Gate:
         except Exception as exc:  # noqa: BLE001  # the last resort: logged with its cause, answered
             response = self._answer_error(exchange, _unexpected(exc))
         finally:
+            self.in_flight -= 1
             self._finish(exchange)
         response.headers.setdefault("X-Request-Id", exchange.request_id)
         if has_unread_body(request):
