@@ -111,22 +111,27 @@ class Tree:
         return self._known_links.get((repository, kind, digest)) is not None
 
     async def has_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> bool:
-        """Say whether *repository* contains *digest*."""
+        """Say whether *repository* contains *digest*.
+
+        One that was dropped is absent, whatever a fill that is just ending writes.
+        """
+        key = (repository, kind, digest)
         if self.is_link_known(repository, kind, digest):
             return True
         drops = self._link_drops
         path = self.layout.link(repository, kind, digest)
         content = await self.run(durable.read_small, path, MAX_LINK_BYTES)
-        if content is None:
+        if content is None or self._dropped.get(key) is not None:
             return False
         if content.strip() != str(digest).encode():
             self._log.warning("store.bad_link", repository=repository, digest=str(digest))
             return False
-        self._remember_link((repository, kind, digest), drops)
+        self._remember_link(key, drops)
         return True
 
     async def put_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """Record that *repository* contains *digest*: call it only when the primary said so."""
+        self._dropped.drop((repository, kind, digest))
         if await self.has_link(repository, kind, digest):
             return
         drops = self._link_drops

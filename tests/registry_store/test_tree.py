@@ -13,6 +13,7 @@ from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository
 from proxy.registry import durable
 from proxy.registry import tree as tree_module
+from proxy.registry.clock import moment
 from proxy.registry.layout import LinkKind
 from proxy.registry.spool import create_spool_file
 from proxy.registry.tree import Tree
@@ -161,6 +162,19 @@ async def test_a_link_made_while_it_is_dropped_is_what_the_disk_says(tree, monke
 
 
 # --- bytes ----------------------------------------------------------------------------------------
+
+
+async def test_a_link_that_a_late_fill_writes_is_never_seen(tree):
+    """C4: between a deletion and the end of an older fill the link is absent, file or not."""
+    asked_at = moment()
+    await tree.drop_link(A, LAYER, DIGEST)
+    link_file(tree).parent.mkdir(parents=True)
+    link_file(tree).write_text(str(DIGEST))  # as a fill does that was asked for before
+    assert not await tree.has_link(A, LAYER, DIGEST)
+    await tree.confirm_link(A, LAYER, DIGEST, asked_at)
+    assert not await tree.has_link(A, LAYER, DIGEST)
+    await tree.confirm_link(A, LAYER, DIGEST, moment())
+    assert await tree.has_link(A, LAYER, DIGEST)
 
 
 async def test_a_commit_names_the_spool_file(tree):
