@@ -45,6 +45,11 @@ class Presented:
         """Say whether it was one of our pull tokens, which are good for nothing but pulls."""
         return self.scopes is not None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request that is passed on carries of it."""
+        return {"Authorization": self.authorization} if self.authorization else {}
+
     def may_try_to_pull(self, repository: Repository) -> bool:
         """Say whether a token covers a repository; other credentials are the primary's to judge."""
         return self.scopes is None or any(
@@ -71,13 +76,6 @@ class Doorkeeper:
         self._realm = realm
         self._wall = wall
         self._known: BoundedMap[bytes, Presented] = BoundedMap(MAX_KNOWN_HEADERS)
-
-    def at_hand(self, authorization: str) -> Presented | None:
-        """Give who is known to present this header, without asking anybody; None if nobody is."""
-        if not authorization:
-            return ANYBODY if self._realm.is_open else None
-        known = self._known.get(self._keeper.fingerprint(authorization))
-        return known if known is not None and self._wall() <= known.expires_at else None
 
     async def recognise(self, authorization: str) -> Presented:
         """Give who presents this Authorization header.
@@ -137,14 +135,12 @@ class Authorized:
 
     async def resolve(self, pull: Pull) -> Resolution:
         """Give what *pull* leads to, if its caller may know; see `Puller.resolve`."""
-        if not self._is_let_in(pull):
-            await self.require(pull)
+        await self.require(pull)
         return await self._inner.resolve(pull)
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
         """Give the content of *pull*, if its caller may have it; see `Puller.open`."""
-        if not self._is_let_in(pull):
-            await self.require(pull)
+        await self.require(pull)
         return await self._inner.open(pull, part)
 
     def at_hand(self, pull: Pull) -> Bytes | None:
@@ -156,14 +152,6 @@ class Authorized:
         if content is not None:
             self._metrics.decided(DecisionUse.KNOWN)
         return content
-
-    def _is_let_in(self, pull: Pull) -> bool:
-        """Say whether a right is known that needs no asking: nearly always so."""
-        key = (pull.caller, pull.repository, Action.PULL)
-        is_known = self._rights.standing(key) is Standing.FRESH
-        if is_known:
-            self._metrics.decided(DecisionUse.KNOWN)
-        return is_known
 
     async def require(self, pull: Pull) -> None:
         """Return if the caller may pull from this repository.

@@ -9,8 +9,6 @@ from proxy.oci.request import Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.telemetry.labels import Origin
 
-CHUNK_BYTES = 256 << 10
-
 
 @dataclass(frozen=True, slots=True)
 class Resolution:

@@ -67,7 +67,6 @@ class Metrics:
             "store_failures", "Failed writes or reads of the store."
         )
         self.quarantined = self._counter("quarantined", "Contents found damaged and set aside.")
-        self.refused_origins = self._counter("refused_origins", "Origins not trusted.")
         self.loop_lag = Histogram(
             "proxima_loop_lag_seconds",
             "How late the event loop runs a timer.",

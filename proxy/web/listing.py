@@ -8,7 +8,7 @@ from proxy.oci.request import Listing
 from proxy.registry.access import Presented
 from proxy.registry.listings import Listings
 from proxy.web.exchange import Exchange
-from proxy.web.respond import BASE_HEADERS, JSON, STALE_WARNING
+from proxy.web.respond import BASE_HEADERS, JSON, stale_headers
 
 
 class ListingRoute:
@@ -27,7 +27,6 @@ class ListingRoute:
         headers.update(answer.headers)
         if answer.stale_seconds is not None:
             exchange.stale_seconds = answer.stale_seconds
-            headers["Warning"] = STALE_WARNING
-            headers["Age"] = str(int(answer.stale_seconds))
+            headers.update(stale_headers(answer.stale_seconds))
         exchange.sent_bytes = len(answer.body)
         return web.Response(status=200, headers=headers, body=answer.body)

@@ -7,6 +7,7 @@ from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import RangeRequest, parse_range
 from proxy.registry.access import Presented
 from proxy.registry.puller import Bytes, Content, ReadyPuller, Resolution
+from proxy.registry.store import part_of
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.web.exchange import Exchange
 from proxy.web.respond import content_headers, matches_etag, stale_headers
@@ -40,20 +41,16 @@ class Pulls:
 
     def _from_memory(self, exchange: Exchange, pull: Pull, content: Bytes) -> web.Response:
         """Answer from memory, as most pulls of manifests are."""
+        if exchange.request.method == "HEAD":
+            return self._head(exchange, content.resolution)
         headers = _headers(exchange, content.resolution)
         if _is_unchanged(exchange, headers):
             return _not_modified(exchange, headers)
-        if exchange.request.method == "HEAD":
-            headers["Content-Length"] = str(len(content.data))
-            return web.Response(status=200, headers=headers)
         part = _asked_part(exchange, pull)
-        if part is None:
-            return self._sender.send_bytes(exchange, content, 200, headers)
-        content.span = part.on(len(content.data))
-        headers["Content-Range"] = content.span.content_range(len(content.data))
-        return self._sender.send_bytes(exchange, content, 206, headers)
+        content = part_of(content, part)
+        return self._sender.send_bytes(exchange, content, _status(headers, content, part), headers)
 
-    def _head(self, exchange: Exchange, resolution: Resolution) -> web.StreamResponse:
+    def _head(self, exchange: Exchange, resolution: Resolution) -> web.Response:
         headers = _headers(exchange, resolution)
         if _is_unchanged(exchange, headers):
             return _not_modified(exchange, headers)
@@ -66,10 +63,8 @@ class Pulls:
         headers = _headers(exchange, content.resolution)
         if _is_unchanged(exchange, headers):
             return _not_modified(exchange, headers)
-        if part is None:
-            return await self._sender.send(exchange, content, 200, headers)
-        headers["Content-Range"] = content.span.content_range(content.resolution.descriptor.size)
-        return await self._sender.send(exchange, content, 206, headers)
+        status = _status(headers, content, part)
+        return await self._sender.send(exchange, content, status, headers)
 
 
 def _as_caller(pull: Pull, presented: Presented) -> Pull:
@@ -103,6 +98,14 @@ def _headers(exchange: Exchange, resolution: Resolution) -> CIMultiDict[str]:
     if resolution.stale_seconds is not None:
         headers.update(stale_headers(resolution.stale_seconds))
     return headers
+
+
+def _status(headers: CIMultiDict[str], content: Content, part: RangeRequest | None) -> int:
+    """Give the status of content that is sent, and note in its headers which part it is."""
+    if part is None:
+        return 200
+    headers["Content-Range"] = content.span.content_range(content.resolution.descriptor.size)
+    return 206
 
 
 def _is_unchanged(exchange: Exchange, headers: CIMultiDict[str]) -> bool:

@@ -142,8 +142,7 @@ class Pushes:
         headers = {
             name: request.headers[name] for name in FORWARDED_HEADERS if name in request.headers
         }
-        if passage.presented.authorization:
-            headers["Authorization"] = passage.presented.authorization
+        headers.update(passage.presented.headers)
         if body is None and request.method != "DELETE":
             headers["Content-Length"] = "0"
         return await self._link.request(

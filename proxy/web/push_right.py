@@ -72,7 +72,7 @@ class PushRights:
                 raise Unavailable("the primary doesn't take the upload")
 
     async def _begin(self, presented: Presented, repository: Repository) -> Answer:
-        headers = {**_authorization(presented), "Content-Length": "0"}
+        headers = {**presented.headers, "Content-Length": "0"}
         answer = await self._link.request("POST", UploadStart(repository).path, headers)
         await answer.drop()
         return answer
@@ -83,9 +83,5 @@ class PushRights:
             return  # such a session ends by itself
         target = f"{location.path}?{location.query}" if location.query else location.path
         with suppress(RegistryError):
-            cancelled = await self._link.request("DELETE", target, _authorization(presented))
+            cancelled = await self._link.request("DELETE", target, presented.headers)
             await cancelled.drop()
-
-
-def _authorization(presented: Presented) -> dict[str, str]:
-    return {"Authorization": presented.authorization} if presented.authorization else {}

@@ -107,10 +107,7 @@ class Routes:
         if parsed.namespace is not None and not self._names.includes(parsed.namespace):
             raise NameUnknown("this replica doesn't serve that namespace")
         asked = parsed.request
-        authorization = request.headers.get("Authorization", "")
-        presented = self._doorkeeper.at_hand(authorization)
-        if presented is None:
-            presented = await self._doorkeeper.recognise(authorization)
+        presented = await self._doorkeeper.recognise(request.headers.get("Authorization", ""))
         return await self._dispatch(exchange, asked, presented)
 
     def _parse(self, method: str, raw_path: str) -> tuple[Parsed, Subject]:
