@@ -121,17 +121,17 @@ def test_what_passes_through_is_bounded(scene, filler):
     other = scene.upstream.contents.add_blob(REPOSITORY, random_blob(2_500_000, "other"))
     replies = []
     pulls = [
-        threading.Thread(target=lambda: replies.append(scene.raw(scene.cold)))
+        threading.Thread(target=lambda: replies.append(wait_until(lambda: _passed(scene))))
         for _ in range(MAX_UNCACHED)
     ]
-    wait_until(lambda: scene.get(scene.cold).status == 200, what="a place is free")
     stall = scene.upstream.inject(
         Stall(2_000_000), method="GET", path=blob_path(scene.cold), times=None
     )
     for pull in pulls:
         pull.start()
-    refused = wait_until(lambda: _refused(scene, other), what="the bound is met")
-    stall.wait_fired(MAX_UNCACHED)
+    stall.wait_fired(MAX_UNCACHED)  # each place is taken, and by these pulls alone
+    refused = scene.get(other)
+    assert refused.status == 503
     assert int(refused.header("Retry-After")) > 0
     scene.check_hits()
     stall.release()
@@ -141,9 +141,10 @@ def test_what_passes_through_is_bounded(scene, filler):
     wait_until(lambda: scene.get(other).status == 200, what="places are free")
 
 
-def _refused(scene, blob):
-    reply = scene.get(blob)
-    return reply if reply.status == 503 else None
+def _passed(scene):
+    """Give the answer of a pull that found a place, None while those that left still have it."""
+    reply = scene.raw(scene.cold)
+    return reply if reply.status != 503 else None
 
 
 def test_a_push_passes_a_full_disk(scene, filler):
