@@ -5,7 +5,7 @@ rest of the chain only with a right that the primary granted to that caller for 
 so nobody joins a flight, or learns what is here, before it was let in.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from proxy.oci.caller import ANONYMOUS, Caller
@@ -37,13 +37,13 @@ class Presented:
 
     caller: Caller
     authorization: str = ""
-    scopes: frozenset[Scope] | None = None
+    covered: frozenset[str] | None = None
     expires_at: float = float("inf")
 
     @property
     def is_our_token(self) -> bool:
         """Say whether it was one of our pull tokens, which are good for nothing but pulls."""
-        return self.scopes is not None
+        return self.covered is not None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -52,17 +52,23 @@ class Presented:
 
     def may_try_to_pull(self, repository: Repository) -> bool:
         """Say whether a token covers a repository; other credentials are the primary's to judge."""
-        return self.scopes is None or any(
-            scope.kind == "repository" and scope.name == repository and Action.PULL in scope.actions
-            for scope in self.scopes
-        )
+        return self.covered is None or repository in self.covered
 
 
 ANYBODY = Presented(ANONYMOUS)
 
 
+def repositories_to_pull(scopes: Iterable[Scope]) -> frozenset[str]:
+    """Give the repositories that scopes let a token pull from."""
+    return frozenset(
+        scope.name
+        for scope in scopes
+        if scope.kind == "repository" and Action.PULL in scope.actions
+    )
+
+
 class Doorkeeper:
-    """Recognises callers. Headers that were seen are remembered under their HMAC."""
+    """Recognises callers. Our own tokens, once read, are remembered until they expire."""
 
     def __init__(
         self,
@@ -75,7 +81,7 @@ class Doorkeeper:
         self._issuer = issuer
         self._realm = realm
         self._wall = wall
-        self._known: BoundedMap[bytes, Presented] = BoundedMap(MAX_KNOWN_HEADERS)
+        self._known: BoundedMap[str, Presented] = BoundedMap(MAX_KNOWN_HEADERS)
 
     async def recognise(self, authorization: str) -> Presented:
         """Give who presents this Authorization header.
@@ -86,16 +92,15 @@ class Doorkeeper:
         """
         if not authorization:
             return await self._without_credentials()
-        fingerprint = self._keeper.fingerprint(authorization)
-        known = self._known.get(fingerprint)
+        known = self._known.get(authorization)
         if known is not None:
             if self._wall() > known.expires_at:
-                self._known.drop(fingerprint)
+                self._known.drop(authorization)
                 raise Unauthorized("the token has expired", error="invalid_token")
             return known
         presented = await self._read(authorization)
         if presented.is_our_token:
-            self._known.put(fingerprint, presented)
+            self._known.put(authorization, presented)
         return presented
 
     async def _without_credentials(self) -> Presented:
@@ -110,7 +115,8 @@ class Doorkeeper:
         if isinstance(credential, Bearer) and self._issuer.is_ours(credential.token):
             challenge = await self._realm.challenge()
             claims = self._issuer.read(credential.token, challenge.service)
-            return Presented(claims.caller, authorization, claims.scopes, claims.expires_at)
+            covered = repositories_to_pull(claims.scopes)
+            return Presented(claims.caller, authorization, covered, claims.expires_at)
         return Presented(self._keeper.caller(credential), authorization)
 
 

@@ -25,8 +25,6 @@ _DAMAGE = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EI
 MAX_REMEMBERED_BLOB_BYTES = 4 << 10
 OVERHEAD_BYTES = 500
 
-InMemory = tuple[Descriptor, bytes]
-
 
 def link_kind(pull: Pull) -> LinkKind:
     """Give the kind of link that a pull needs."""
@@ -70,8 +68,8 @@ class Store:
         self.tree = tree
         self._may_serve_unverified_parts = may_serve_unverified_parts
         self.integrity = integrity
-        self._memory: BoundedMap[tuple[LinkKind, Digest], InMemory] = BoundedMap(
-            memory_bytes, lambda held: len(held[1]) + OVERHEAD_BYTES
+        self._memory: BoundedMap[tuple[LinkKind, Digest], Bytes] = BoundedMap(
+            memory_bytes, lambda held: len(held.data) + OVERHEAD_BYTES
         )
 
     async def resolve(self, pull: Pull) -> Resolution:
@@ -109,8 +107,7 @@ class Store:
         held = self._memory.get((kind, digest))
         if held is None or not self.tree.is_link_known(pull.repository, kind, digest):
             return None
-        descriptor, data = held
-        return bytes_content(descriptor, data, Origin.STORE)
+        return Bytes(held.resolution, held.span, held.data)
 
     # --- manifests ----------------------------------------------------------------------------
 
@@ -123,13 +120,14 @@ class Store:
             raise ManifestUnknown
         held = self._memory.get((LinkKind.MANIFEST, digest))
         if held is not None:
-            return Manifest(*held)
+            return Manifest(held.resolution.descriptor, held.data)
         manifest = await self._load_manifest(digest)
         self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
         return manifest
 
     def _remember(self, kind: LinkKind, descriptor: Descriptor, data: bytes) -> None:
-        self._memory.put((kind, descriptor.digest), (descriptor, data))
+        held = bytes_content(descriptor, data, Origin.STORE)
+        self._memory.put((kind, descriptor.digest), held)
 
     async def _load_manifest(self, digest: Digest) -> Manifest:
         path = os.fspath(self.tree.layout.data(digest))

@@ -10,6 +10,7 @@ from proxy.registry.puller import Bytes, Content, ReadyPuller, Resolution
 from proxy.registry.store import part_of
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.web.exchange import Exchange
+from proxy.web.ready import ReadyAnswer, can_be_ready, ready_head
 from proxy.web.respond import content_headers, matches_etag, stale_headers
 from proxy.web.send import Sender
 
@@ -39,8 +40,10 @@ class Pulls:
         finally:
             await content.aclose()
 
-    def _from_memory(self, exchange: Exchange, pull: Pull, content: Bytes) -> web.Response:
+    def _from_memory(self, exchange: Exchange, pull: Pull, content: Bytes) -> web.StreamResponse:
         """Answer from memory, as most pulls of manifests are."""
+        if can_be_ready(exchange.request):
+            return self._ready(exchange, content)
         if exchange.request.method == "HEAD":
             return self._head(exchange, content.resolution)
         headers = _headers(exchange, content.resolution)
@@ -49,6 +52,15 @@ class Pulls:
         part = _asked_part(exchange, pull)
         content = part_of(content, part)
         return self._sender.send_bytes(exchange, content, _status(headers, content, part), headers)
+
+    def _ready(self, exchange: Exchange, content: Bytes) -> ReadyAnswer:
+        exchange.origin = content.resolution.origin
+        is_blob = exchange.subject.kind is Kind.BLOB
+        head = ready_head(content.resolution.descriptor, is_blob=is_blob)
+        if exchange.request.method == "HEAD":
+            return ReadyAnswer(head, b"")
+        self._sender.count(exchange, content.resolution.origin, len(content.data))
+        return ReadyAnswer(head, content.data)
 
     def _head(self, exchange: Exchange, resolution: Resolution) -> web.Response:
         headers = _headers(exchange, resolution)
@@ -91,10 +103,9 @@ def _asked_part(exchange: Exchange, pull: Pull) -> RangeRequest | None:
 def _headers(exchange: Exchange, resolution: Resolution) -> CIMultiDict[str]:
     exchange.origin = resolution.origin
     exchange.stale_seconds = resolution.stale_seconds
-    headers = content_headers(resolution.descriptor)
+    is_blob = exchange.subject.kind is Kind.BLOB
+    headers = content_headers(resolution.descriptor, is_blob=is_blob)
     headers["X-Request-Id"] = exchange.request_id
-    if exchange.subject.kind is Kind.BLOB:
-        headers["Accept-Ranges"] = "bytes"
     if resolution.stale_seconds is not None:
         headers.update(stale_headers(resolution.stale_seconds))
     return headers

@@ -4,7 +4,6 @@ Headers of the primary pass by name or not at all; all others are written here.
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -53,18 +52,18 @@ def json_response(body: bytes, status: int = 200) -> web.Response:
     return web.Response(status=status, body=body, headers=headers)
 
 
-def content_headers(descriptor: Descriptor) -> CIMultiDict[str]:
-    """Give the headers of content: digest, type and the entity tag that is made of the digest."""
-    return _content_headers(descriptor).copy()
+def content_headers(descriptor: Descriptor, *, is_blob: bool) -> CIMultiDict[str]:
+    """Give the headers of content: digest, type and the entity tag that is made of the digest.
 
-
-@lru_cache(4096)
-def _content_headers(descriptor: Descriptor) -> CIMultiDict[str]:
+    Of blobs a part can be asked for.
+    """
     digest = str(descriptor.digest)
     headers = CIMultiDict(BASE_HEADERS)
     headers["Content-Type"] = descriptor.media_type
     headers["Docker-Content-Digest"] = digest
     headers["ETag"] = f'"{digest}"'
+    if is_blob:
+        headers["Accept-Ranges"] = "bytes"
     return headers
 
 

@@ -89,7 +89,7 @@ class Sender:
         span = content.span
         is_whole = len(span) == len(content.data)
         body = content.data if is_whole else content.data[span.start : span.stop]
-        self._count(exchange, content.resolution.origin, len(body))
+        self.count(exchange, content.resolution.origin, len(body))
         return web.Response(status=status, headers=headers, body=body)
 
     async def _send_stream(
@@ -101,7 +101,7 @@ class Sender:
                 raise BodyAborted("more than was announced")
             left -= len(chunk)
             await response.write(chunk)
-            self._count(exchange, content.resolution.origin, len(chunk))
+            self.count(exchange, content.resolution.origin, len(chunk))
         if left:
             raise ConnectionAbortedError("less than was announced")
 
@@ -119,7 +119,7 @@ class Sender:
                 position = limit
         finally:
             sender.close()
-            self._count(exchange, content.resolution.origin, sender.sent_bytes)
+            self.count(exchange, content.resolution.origin, sender.sent_bytes)
 
     async def _send_copied(
         self, exchange: Exchange, response: web.StreamResponse, content: File
@@ -132,7 +132,7 @@ class Sender:
             size = LARGE_WRITE_BYTES if self.sending < FEW_CONNECTIONS else SMALL_WRITE_BYTES
             data = await self._read(growth.descriptor_number, position, min(size, limit - position))
             await response.write(data)
-            self._count(exchange, content.resolution.origin, len(data))
+            self.count(exchange, content.resolution.origin, len(data))
             position += len(data)
 
     async def _read(self, file: int, start: int, count: int) -> bytes:
@@ -145,7 +145,8 @@ class Sender:
             raise FileReadFailed("the file is shorter than it was")
         return data
 
-    def _count(self, exchange: Exchange, origin: Origin, size: int) -> None:
+    def count(self, exchange: Exchange, origin: Origin, size: int) -> None:
+        """Count body bytes that go to a client."""
         exchange.sent_bytes += size
         self._metrics.sent(origin, size)
 
