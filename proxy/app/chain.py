@@ -23,6 +23,7 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
 from proxy.registry.tagbook import TagBook
 from proxy.registry.tags import Freshness, FreshTags, TagRules
+from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
 from proxy.telemetry import Telemetry
@@ -81,6 +82,7 @@ class Ground:
     sidecar: Sidecar
     network: Network
     realm: Realm
+    tokens: TokenService
     callers: KnownCallers
     clock: Clock
     telemetry: Telemetry
@@ -90,7 +92,7 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     """Put the chain together: Authorized(FreshTags(CacheFill(store, primary)))."""
     metrics, log = ground.telemetry.metrics, ground.telemetry.log
     network, store = ground.network, ground.store
-    behalf = OnBehalf(network.link, ground.realm, ground.callers, ground.clock)
+    behalf = OnBehalf(network.link, ground.realm, ground.tokens, ground.callers, ground.clock)
     primary = Primary(
         network.link, network.session, network.storage, behalf, metrics.upstream_bytes.inc
     )

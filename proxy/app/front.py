@@ -79,7 +79,7 @@ def _handlers(
         Pulls(chain.puller, sender),
         ListingRoute(listings),
         _pushes(settings, ground, chain, own_names, stack),
-        TokenRoute(ground.realm, ground.callers, logins, issuer),
+        TokenRoute(ground.realm, ground.tokens, ground.callers, logins, issuer),
     )
 
 

@@ -50,6 +50,9 @@ async def _try(report: ProbeReport, network: Network, address: tuple[str, int]) 
     if answer.status not in (200, 401):
         report.problems.append(f"{where} is no registry: /v2/ gives status {answer.status}")
         return
+    if answer.status == 200 and answer.header("Content-Type").lower().startswith("text/html"):
+        report.problems.append(f"{where} is no registry: /v2/ gives a page for people")
+        return
     challenge = _challenge(answer)
     if challenge is None:
         report.problems.append(f"{where}: its challenge can't be understood")

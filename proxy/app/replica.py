@@ -21,6 +21,7 @@ from proxy.registry.explain import Explainer
 from proxy.registry.issuer import Issuer, load_or_make_key
 from proxy.registry.realm import Realm
 from proxy.registry.sidecar import Sidecar
+from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.web.admit import Gate
@@ -86,19 +87,16 @@ class Replica:
         sidecar = Sidecar(tree.layout.sidecar)
         await sidecar.open()
         self._stack.push_async_callback(sidecar.close)
-        realm = Realm(
-            network.link,
-            network.session,
-            network.realms,
-            sidecar,
-            self._clock,
-        )
+        realm = Realm(network.link, network.realms, sidecar, self._clock)
         self._stack.push_async_callback(realm.close)
+        tokens = TokenService(realm, network.link, network.session, network.realms, self._clock)
+        self._stack.push_async_callback(tokens.close)
         return Ground(
             open_store(self._settings, tree, self._stack),
             sidecar,
             network,
             realm,
+            tokens,
             known_callers(self._settings, self._clock),
             self._clock,
             self._telemetry,

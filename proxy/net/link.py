@@ -6,6 +6,7 @@ to the first address that is not known to be sick; a read that got no answer goe
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from proxy.net.breakers import Breaker, BreakerState
@@ -22,6 +23,11 @@ GATEWAY_FAILURES = frozenset({502, 503, 504, 508})
 LOOKUP_RETRY_SECONDS = 5.0
 MAX_ADDRESSES = 16
 MAX_REMEMBERED_ADDRESSES = 64
+
+came_through: ContextVar[str] = ContextVar("came_through", default="")
+"""The Via entries of the request that a task works for. Tasks that it starts inherit them, so that
+a flight names whom it was started for, and a loop over several replicas is told by any of them.
+"""
 
 
 @dataclass(slots=True)
@@ -73,7 +79,7 @@ class PrivateLink:
         outgoing = Outgoing(
             method,
             target,
-            {**headers, "Via": self._via},
+            {**headers, "Via": self._own_via()},
             body,
             is_continue_expected=isinstance(body, UploadBody),
         )
@@ -97,6 +103,10 @@ class PrivateLink:
         if answer is None:
             raise failure
         return answer
+
+    def _own_via(self) -> str:
+        before = came_through.get()
+        return f"{before}, {self._via}" if before else self._via
 
     async def _ask(self, outgoing: Outgoing, address: Address) -> Answer:
         breaker = self._breaker(address)

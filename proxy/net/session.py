@@ -24,7 +24,7 @@ from proxy.net.request import NotAsked, Request
 from proxy.net.upload import BodyNotAsked, Patience, UploadBody
 from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrigin
 
-READ_BUFFER_BYTES = 128 << 10
+READ_BUFFER_BYTES = 64 << 10
 KEEP_ALIVE_SECONDS = 60.0
 POOL_WAIT_SECONDS = 10.0
 DRAIN_BYTES = 64 << 10

@@ -22,7 +22,8 @@ from proxy.registry.callers import KnownCallers, RightKey
 from proxy.registry.clock import Clock
 from proxy.registry.credentials import Basic
 from proxy.registry.decisions import Decisions
-from proxy.registry.realm import Realm, TokenWish, challenge_of
+from proxy.registry.realm import Realm, challenge_of
+from proxy.registry.token_service import TokenService, TokenWish
 
 ANY_TIME = float("-inf")
 NO_PAGE = "text/html"
@@ -49,9 +50,17 @@ class _Login:
 class OnBehalf:
     """Sends reads with callers' credentials."""
 
-    def __init__(self, link: PrivateLink, realm: Realm, known: KnownCallers, clock: Clock) -> None:
+    def __init__(
+        self,
+        link: PrivateLink,
+        realm: Realm,
+        tokens: TokenService,
+        known: KnownCallers,
+        clock: Clock,
+    ) -> None:
         self._link = link
         self._realm = realm
+        self._tokens = tokens
         self._known = known
         self._clock = clock
 
@@ -140,7 +149,9 @@ class OnBehalf:
     ) -> _Login:
         now = self._clock.now()
         try:
-            token = await self._realm.pull_token(wish, asked_after=proven_after, other_than=refused)
+            token = await self._tokens.pull_token(
+                wish, asked_after=proven_after, other_than=refused
+            )
         except Unauthorized as exc:
             self._known.end_login(right[0], exc)
             raise

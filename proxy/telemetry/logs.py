@@ -60,9 +60,6 @@ class EventLog:
         self._lines: list[str] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def debug(self, event: str, **fields: Field) -> None:
-        self._write(Level.DEBUG, event, fields)
-
     def info(self, event: str, **fields: Field) -> None:
         self._write(Level.INFO, event, fields)
 

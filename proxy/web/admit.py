@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
+from proxy.net.link import came_through
 from proxy.oci.errors import BadRequest, LoopDetected, Misdirected, RegistryError, Unauthorized
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.telemetry.logs import EventLog, RequestLine
@@ -37,6 +38,8 @@ ChallengeWriter = Callable[[Exchange, Unauthorized], str]
 
 
 REMEMBERED_HOSTS = 1024
+MAX_VIA_ENTRIES = 32
+MAX_VIA_CHARACTERS = 2048
 
 
 class HostNames:
@@ -135,9 +138,19 @@ class Gate:
     def _check_destination(self, request: web.BaseRequest) -> None:
         if not self._admission.names.includes(request.headers.get("Host", "")):
             raise Misdirected
-        for via in request.headers.getall("Via", ()):
-            if self._admission.via in [entry.strip() for entry in via.split(",")]:
-                raise LoopDetected
+        if "Via" in request.headers:
+            self._check_way(request.headers.getall("Via"))
+
+    def _check_way(self, lines: Sequence[str]) -> None:
+        """Refuse what came through here before; what is asked upstream names the rest of the way.
+
+        Raises: LoopDetected.
+        """
+        entries = [entry.strip() for entry in ",".join(lines).split(",")]
+        if self._admission.via in entries or len(entries) > MAX_VIA_ENTRIES:
+            raise LoopDetected
+        told = ", ".join(each for each in entries if each.isascii() and each.isprintable())
+        came_through.set(told[:MAX_VIA_CHARACTERS])
 
     def _answer_error(self, exchange: Exchange, error: RegistryError) -> web.StreamResponse:
         exchange.outcome = outcome_of(error)

@@ -235,7 +235,7 @@ def test_a_form_has_a_size(is_chunked, still_world):
 
 def test_a_form_that_does_not_come_is_not_waited_for(token_world, monkeypatch):
     """A client that announces a form and sends nothing gets its answer in time."""
-    monkeypatch.setattr("proxy.web.token.FORM_SECONDS", 0.2)
+    monkeypatch.setattr("proxy.web.token_request.FORM_SECONDS", 0.2)
     world = token_world()
     host = world.replica.address
     fields = (*FORM.items(), ("Content-Length", "100"))

@@ -1,5 +1,7 @@
 """What goes upstream is written here: of a client's headers only what has to go on."""
 
+import time
+
 import pytest
 
 from tests.conftest import Opened
@@ -9,8 +11,11 @@ from tests.support.accounts import Accounts
 from tests.support.hostile import MANIFESTS, BasicLogin, HostileUpstream, Settings
 from tests.support.images import MANIFEST_TYPES, oci_image
 from tests.support.layers import random_blob
+from tests.support.registry_client import RegistryClient
+from tests.support.replica import replica as replica_process
 from tests.support.token_calls import basic_value
 
+LOOP_SECONDS = 3.0
 ALLOWED = {"host", "accept", "accept-encoding", "user-agent", "via"}
 ODD_HEADERS = {
     "Accept": "text/html",
@@ -78,6 +83,20 @@ def test_via_names_this_replica(upstream: HostileUpstream, replica: InProcess) -
     with_ours = {"Via": f"1.1 somebody, {via}"}
     reply = replica.client.get(manifest_path("app", "v1"), with_ours)
     assert reply.status == 508
+
+
+def test_a_loop_over_two_replicas_ends_at_once(upstream: HostileUpstream, opened: Opened) -> None:
+    """Two replicas that are each other's primary: a pull of what neither has ends without a wait,
+    with 508.
+    """
+    first = opened(replica_process(upstream.url))
+    second = opened(replica_process(first.url))
+    first.restart(primary={"url": second.url})
+    client = RegistryClient(first.url)
+    for path in (manifest_path("app", "v1"), blob_path("app", random_blob(10).digest)):
+        started = time.monotonic()
+        client.get(path).expect(508)
+        assert time.monotonic() - started < LOOP_SECONDS
 
 
 def test_the_callers_login_goes_upstream_as_it_came(

@@ -59,7 +59,7 @@ def test_an_untrusted_realm_names_the_setting(proxima, upstream: HostileUpstream
     assert _check(proxima, upstream.url, tmp_path, "--config", str(config)).status == 0
 
 
-@pytest.mark.parametrize("status", [404, 503])
+@pytest.mark.parametrize("status", [200, 404, 503])
 def test_what_is_no_registry_is_told(proxima, upstream: HostileUpstream, tmp_path, status: int):
     """An address that answers, but not as a registry does."""
     upstream.inject(Page(status), times=None)
