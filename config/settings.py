@@ -202,6 +202,11 @@ class FillSettings:
     max_orphans: int = setting(
         integer(0, 10_000), 16, "Fills that go on at once after their last client has left."
     )
+    connections: int = setting(
+        integer(1, 64),
+        16,
+        "Connections that one fill may use where one doesn't use the link; 1: never more than one.",
+    )
     max_uncached: int = setting(
         integer(0, 10_000), 64, "Downloads at once past a store that can't take the blob."
     )

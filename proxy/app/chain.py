@@ -124,5 +124,7 @@ def _cache_fill(
         max_concurrent=fill.max_concurrent,
         max_orphans=fill.max_orphans,
         may_serve_unverified_parts=fill.unverified_ranges,
+        max_lanes=fill.connections,
+        max_more_lanes=settings.primary.max_connections // 2,
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

@@ -1,7 +1,8 @@
 """The private link: how this replica reaches the primary, address by address.
 
-Addresses come from the settings (`connect_to`), else from DNS. Each has a breaker. A request goes
-to the first address that is not known to be sick; a read that got no answer goes on to the next.
+Addresses come from the settings (`connect_to`), else from DNS. Each has a breaker and its weather.
+A request goes to the first address that is not known to be sick or slow; a read that got no answer
+goes on to the next.
 """
 
 import ipaddress
@@ -13,6 +14,7 @@ from proxy.net.breakers import Breaker, BreakerState
 from proxy.net.origins import Origin
 from proxy.net.session import Answer, NotConnected, Outgoing, Session
 from proxy.net.upload import BodyNotAsked, UploadBody
+from proxy.net.weather import LinkWeather
 from proxy.oci.errors import Unavailable
 
 Address = tuple[str, int]
@@ -58,6 +60,7 @@ class PrivateLink:
         self._lookup = lookup
         self._via = via
         self._clock = clock
+        self.weather = LinkWeather(clock)
         self._breakers: dict[Address, Breaker] = {}
         self._resolved: _Resolved | None = None
         self._answered: Address | None = None
@@ -85,7 +88,7 @@ class PrivateLink:
         )
         failure = Unavailable("the primary registry is not answering", retry_after_seconds=10)
         answer: Answer | None = None
-        for address in await self.addresses():
+        for address in self.weather.best_first(await self.addresses()):
             if not self._breaker(address).may_try():
                 continue
             if answer is not None:
@@ -110,6 +113,7 @@ class PrivateLink:
 
     async def _ask(self, outgoing: Outgoing, address: Address) -> Answer:
         breaker = self._breaker(address)
+        asked_at = self._clock()
         try:
             answer = await self._session.send(self.origin, outgoing, address=address)
         except BodyNotAsked:  # nothing is known: a registry may simply be slow to check a login
@@ -118,6 +122,8 @@ class PrivateLink:
             breaker.failed()
             raise
         breaker.succeeded()
+        if outgoing.method in READS:
+            self.weather.at(address).note_round_trip(self._clock() - asked_at)
         self._answered = address
         return answer
 

@@ -22,6 +22,7 @@ from yarl import URL
 from proxy.net.origins import AddressPolicy, Origin, bracketed
 from proxy.net.request import NotAsked, Request
 from proxy.net.upload import BodyNotAsked, Patience, UploadBody
+from proxy.net.weather import Place
 from proxy.oci.errors import BadGateway, SizeInvalid, Unavailable, UntrustedOrigin
 
 READ_BUFFER_BYTES = 64 << 10
@@ -66,9 +67,11 @@ class Limits:
 class Answer:
     """A response whose status and headers are here and whose body is still to come."""
 
-    def __init__(self, response: aiohttp.ClientResponse, limits: Limits) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, limits: Limits, place: Place) -> None:
         self._response = response
         self._limits = limits
+        self.place = place
+        """Where it came from."""
         self.status = response.status
         self.headers: CIMultiDictProxy[str] = response.headers
 
@@ -253,7 +256,7 @@ class Session:
                 raise body.failure from None
             raise _mapped(exc) from exc
         _check_headers(response)
-        return Answer(response, self._limits)
+        return Answer(response, self._limits, (host, port))
 
     def _open_socket(self, info: "aiohttp.connector.AddrInfoType") -> socket.socket:
         family, kind, protocol, _, sockaddr = info

@@ -67,7 +67,7 @@ def error_of(
         case 404:
             return _absence(code, headers, asked)
         case 416:
-            return _range_invalid(headers)
+            return range_invalid(headers)
         case 508:
             return LoopDetected()
         case _ if status == 429 or status >= 500:
@@ -97,6 +97,7 @@ def _absence(code: str, headers: Mapping[str, str], asked: Pull | Listing) -> Ab
     return error
 
 
-def _range_invalid(headers: Mapping[str, str]) -> RegistryError:
+def range_invalid(headers: Mapping[str, str]) -> RegistryError:
+    """Give the error that a 416 stands for."""
     match = re.fullmatch(r"bytes \*/([0-9]{1,19})", headers.get("Content-Range", ""))
     return RangeInvalid(int(match.group(1))) if match else BadGateway()

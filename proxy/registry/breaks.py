@@ -17,6 +17,11 @@ class Breaks:
         self._in_a_row = 0
         self._last_offset = 0
 
+    @property
+    def is_last(self) -> bool:
+        """Say whether the next break would be one too many."""
+        return self._in_a_row >= MAX_BREAKS_WITHOUT_PROGRESS
+
     async def wait(self, offset: int, error: Unavailable) -> None:
         """Wait before the next try.
 
@@ -25,7 +30,7 @@ class Breaks:
         if offset - self._last_offset >= PROGRESS_BYTES:
             self._in_a_row = 0
             self._last_offset = offset
-        if self._in_a_row >= MAX_BREAKS_WITHOUT_PROGRESS:
+        if self.is_last:
             raise error
         pause = WAIT_AFTER_BREAK_SECONDS[self._in_a_row]
         if error.is_time_named:

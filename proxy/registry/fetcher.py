@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from proxy.net.weather import LinkWeather
 from proxy.oci.caller import REPLICA
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, Denied, RegistryError, Unauthorized
@@ -56,6 +57,11 @@ class Fetcher:
     async def open(self, pull: BlobPull, part: RangeRequest | None) -> Stream:
         """Ask for a blob or a part of it, as this very caller; see `Primary.open_blob`."""
         return await self._primary.open_blob(pull, part)
+
+    @property
+    def weather(self) -> LinkWeather:
+        """What transfers were like lately."""
+        return self._primary.link.weather
 
     def note_break(self) -> None:
         """Note that a transfer broke, so that the next one takes another address."""

@@ -158,7 +158,7 @@ class CacheFill:
                     return await self._follow(flight, pull, part, Origin.FOLLOWER)
             elif not await self._store.has_bytes(pull.digest):
                 if self._flights.joinable(pull.digest) is None:
-                    started = self._flights.start(pull)
+                    started = self._flights.start(pull, part)
                     return await self._follow(started, pull, part, Origin.FILL)
                 continue
             elif asked_at is not None:

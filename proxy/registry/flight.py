@@ -4,6 +4,7 @@ Rules:
 - It belongs to the service, not to who asked first: that client's pace and departure change
   nothing for the others.
 - Each byte is requested once, except after a break: then it goes on from the byte that is here.
+  It comes in segments, over several connections where one can't use the link (`lanes`).
 - It asks the primary for a repository and a caller that may read the blob there (`sources`);
   every repository that the primary gave it for, by this fetch or by a HEAD, is linked at the end.
 - What is written is a spool file; it enters the tree only when size and digest agree.
@@ -16,10 +17,10 @@ States: asking (no size yet) -> growing -> verified -> committed; failed from ea
 """
 
 import asyncio
+import functools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from proxy.net.session import LinkBroken
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
@@ -34,21 +35,26 @@ from proxy.oci.errors import (
 )
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
-from proxy.oci.span import RangeRequest
+from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.breaks import Breaks
 from proxy.registry.clock import NOW, moment
 from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Stamp
+from proxy.registry.lanes import LaneRules, Lanes
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Stream
+from proxy.registry.segments import Segments, first_segment
 from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
 
 
 class Flight:
-    """One fetch. Await `opened` for the file to follow; `run` is the task that does the work."""
+    """One fetch. Await `opened` for the file to follow; `run` is the task that does the work.
+
+    *wanted* is the part that is asked for first, of a blob that is worth several requests.
+    """
 
     def __init__(
         self,
@@ -56,8 +62,12 @@ class Flight:
         fetcher: Fetcher,
         store: Store,
         tail_bytes: int,
+        lanes: LaneRules,
+        wanted: RangeRequest | None = None,
     ) -> None:
         self.digest = digest
+        self._lanes = lanes
+        self._wanted = wanted
         self._fetcher = fetcher
         self._tree = store.tree
         self._integrity = store.integrity
@@ -136,7 +146,7 @@ class Flight:
         ContentMismatch. StoreUnavailable: no room here, known before the first byte.
         """
         try:
-            stream = await self._open_at(0)
+            stream = await self._first_stream()
         except BaseException as exc:
             self.fail(exc)
             raise
@@ -149,11 +159,14 @@ class Flight:
             raise
         growing = GrowingFile(descriptor, size or 0, self._tail_bytes)
         self.growing = growing
-        spool = SpoolFile(path, descriptor, self.digest.algorithm, self._tree, growing.advance)
+        spool = SpoolFile(path, descriptor, self.digest.algorithm, self._tree, growing.note)
         if size:
             self.opened.set_result(growing)
         try:
-            await self._fill(stream, spool, size)
+            if size is None:
+                await self._fill_unsized(stream, spool)
+            else:
+                await self._fill(stream, spool, growing)
             await self._verify(spool, growing, size)
             await to_its_end(self._commit(spool))
         except BaseException as exc:
@@ -181,9 +194,15 @@ class Flight:
         if self.growing is not None:
             self.growing.release()
 
-    async def _open_at(self, offset: int) -> Stream:
-        """Ask the sources in turn for the bytes from *offset* on."""
-        part = RangeRequest(offset, None) if offset else None
+    async def _first_stream(self) -> Stream:
+        """Ask for the first segment of a large blob, for the part that is wanted, or for all."""
+        if self._wanted is not None and self._lanes.most > 1:
+            with suppress(RangeInvalid):  # it is shorter than was thought
+                return await self._open(first_segment(self._wanted))
+        return await self._open(None)
+
+    async def _open(self, part: RangeRequest | None) -> Stream:
+        """Ask the sources in turn for a part, or for all."""
 
         async def ask(pull: BlobPull) -> Stream:
             asked_at = moment()
@@ -206,37 +225,56 @@ class Flight:
                 if asked.issuperset(self._sources):  # nobody joined meanwhile
                     raise
 
-    async def _fill(self, stream: Stream, spool: SpoolFile, size: int | None) -> None:
-        """Copy until all is here, going on after breaks from the byte that is here."""
+    async def _fill(self, first: Stream, spool: SpoolFile, growing: GrowingFile) -> None:
+        """Bring all of it in segments, what readers of parts wait for before the rest."""
+        segments = Segments(growing.size)
+        segments.take(first.span)
+        growing.on_wanted = lambda offset: segments.want(ByteSpan(offset, offset + 1))
+        weather = self._lanes.weather.at(first.place)
+        ask = functools.partial(self._open_span, growing.size)
+        await Lanes(segments, spool, ask, self._lanes, weather).run(first)
+
+    async def _open_span(self, size: int, span: ByteSpan) -> Stream:
+        last = None if span.stop == size else span.stop - 1
+        part = RangeRequest(span.start, last) if len(span) < size else None
+        try:
+            stream = await self._open(part)
+        except RangeInvalid as exc:
+            raise ContentMismatch("the blob is shorter than the primary announced") from exc
+        if stream.resolution.descriptor.size != size:
+            await stream.aclose()
+            raise ContentMismatch("the blob's size changed during the fill")
+        return stream
+
+    async def _fill_unsized(self, stream: Stream, spool: SpoolFile) -> None:
+        """Copy to the end, wherever that is, going on after breaks from the byte that is here."""
         breaks = Breaks()
         while True:
             try:
-                await _copy(stream, spool, size)
-                return
+                skipped = spool.accepted - stream.span.start  # a primary may ignore Range
+                async for chunk in stream.chunks:
+                    if new := chunk[max(0, skipped) :]:
+                        await spool.write(new)
+                    skipped -= len(chunk)
             except StoreUnavailable:
                 raise
             except Unavailable as exc:
-                if spool.accepted == size:  # all came, only its end didn't
-                    return
                 await breaks.wait(spool.accepted, exc)
+            else:
+                return
             finally:
                 await stream.aclose()
-            self._fetcher.note_break()
-            stream = await self._resume(spool.accepted, size, breaks)
+            self._lanes.note_break()
+            stream = await self._reopen(spool.accepted, breaks)
 
-    async def _resume(self, offset: int, size: int | None, breaks: Breaks) -> Stream:
+    async def _reopen(self, offset: int, breaks: Breaks) -> Stream:
         while True:
             try:
-                stream = await self._open_at(offset)
+                return await self._open(RangeRequest(offset, None) if offset else None)
             except Unavailable as exc:
                 await breaks.wait(offset, exc)
-                continue
             except RangeInvalid as exc:
-                raise ContentMismatch("the blob is shorter than the primary announced") from exc
-            if size is None or stream.resolution.descriptor.size == size:
-                return stream
-            await stream.aclose()
-            raise ContentMismatch("the blob's size changed during the fill")
+                raise ContentMismatch("the blob became shorter during the fill") from exc
 
     async def _verify(self, spool: SpoolFile, growing: GrowingFile, size: int | None) -> None:
         if await spool.finish() != self.digest or size not in (None, spool.written):
@@ -258,25 +296,6 @@ class Flight:
                     await self._tree.confirm_link(*link, asked_at)
             linked |= missing
         self.has_linked = True  # whoever is proven from here on sees to its link itself
-
-
-async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:
-    """Write a stream's bytes behind those that are here, up to *size* if it is known.
-
-    Raises: LinkBroken: it ended early. ContentMismatch: there is more than announced.
-    """
-    already_here = spool.accepted - stream.span.start  # a primary may ignore Range
-    async for chunk in stream.chunks:
-        if already_here >= len(chunk):
-            already_here -= len(chunk)
-            continue
-        new = chunk[already_here:] if already_here else chunk
-        already_here = 0
-        if size is not None and spool.accepted + len(new) > size:
-            raise ContentMismatch("the primary sent more than it announced")
-        await spool.write(new)
-    if size is not None and spool.accepted < size:
-        raise LinkBroken
 
 
 def _seen(opened: asyncio.Future[GrowingFile]) -> None:

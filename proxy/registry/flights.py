@@ -10,8 +10,10 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import ContentMismatch, RegistryError, StoreUnavailable, Unavailable
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
+from proxy.oci.span import RangeRequest
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
+from proxy.registry.lanes import LaneBudget, LaneRules
 from proxy.registry.negatives import Negatives
 from proxy.registry.store import Store
 from proxy.telemetry import Telemetry
@@ -20,12 +22,16 @@ from proxy.telemetry.labels import FillEnd
 
 @dataclass(frozen=True, slots=True)
 class FillLimits:
-    """How many flights at once, how many of them without a follower; what is held back."""
+    """How many flights at once, how many of them without a follower; what is held back; how many
+    connections one may have, and all of them beyond the first of each.
+    """
 
     tail_bytes: int
     max_concurrent: int
     max_orphans: int
     may_serve_unverified_parts: bool
+    max_lanes: int
+    max_more_lanes: int
 
 
 class Flights:
@@ -45,6 +51,10 @@ class Flights:
         self._negatives = negatives
         self._log = telemetry.log
         self._metrics = telemetry.metrics
+        self.lane_budget = LaneBudget(limits.max_more_lanes)
+        self._lanes = LaneRules(
+            fetcher.weather, self.lane_budget, limits.max_lanes, fetcher.note_break
+        )
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}
         self._tasks: dict[Flight, asyncio.Task[None]] = {}
@@ -56,9 +66,13 @@ class Flights:
         flight = self._flights.get(digest)
         return None if flight is None or flight.has_failed or flight.has_linked else flight
 
-    def start(self, pull: BlobPull) -> Flight:
-        """Begin to fetch a blob that nobody is fetching yet."""
-        flight = Flight(pull.digest, self._fetcher, self._store, self._limits.tail_bytes)
+    def start(self, pull: BlobPull, part: RangeRequest | None) -> Flight:
+        """Begin to fetch a blob that nobody is fetching yet, *part* of it first."""
+        is_large = self._store.announced_size(pull.digest) is not None
+        wanted = (part or RangeRequest(0, None)) if is_large else None
+        flight = Flight(
+            pull.digest, self._fetcher, self._store, self._limits.tail_bytes, self._lanes, wanted
+        )
         flight.admit(pull, is_proven=False)
         self._flights[pull.digest] = flight
         self._tasks[flight] = asyncio.create_task(self._fly(flight, pull))

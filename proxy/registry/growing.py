@@ -1,7 +1,8 @@
 """A file that is read while it grows.
 
 Rules:
-- `arrived` bytes, from the start and without a hole, are in the file. It only rises.
+- `arrived` bytes, from the start and without a hole, are in the file. It only rises. More may be
+  here behind a hole: readers of a part get those.
 - Until the digest has agreed, the last `tail` bytes are held back (`visible` stays below them),
   so no client can ever have a complete answer that is wrong.
 - It ends once: verified, or failed with an error that every reader gets.
@@ -15,6 +16,8 @@ import os
 from collections.abc import Callable
 
 from proxy.oci.errors import RegistryError
+from proxy.oci.span import ByteSpan
+from proxy.registry.segments import SpanSet
 
 WAKE_AT_ONCE_WAITERS = 32
 WAKE_LATER_SECONDS = 0.02
@@ -27,14 +30,17 @@ class GrowingFile:
         self.descriptor_number = descriptor_number
         self.size = size
         self.arrived = 0
+        self._here = SpanSet()
         self._tail_bytes = tail_bytes
         self._is_verified = False
         self._error: RegistryError | None = None
         self._holders = 1
         self._waiters: set[asyncio.Future[None]] = set()
+        self._part_waiters: set[asyncio.Future[None]] = set()
         self._wake_timer: asyncio.TimerHandle | None = None
         self.on_last_reader_left: Callable[[], None] = lambda: None
         self.on_read_failed: Callable[[], None] = lambda: None
+        self.on_wanted: Callable[[int], None] = lambda _: None
 
     @property
     def visible(self) -> int:
@@ -49,9 +55,17 @@ class GrowingFile:
         return self._holders - 1
 
     def advance(self, size_bytes: int) -> None:
-        """Note that more bytes are in the file."""
-        self.arrived += size_bytes
-        if len(self._waiters) <= WAKE_AT_ONCE_WAITERS:
+        """Note that so many bytes more are in the file, behind those that are."""
+        self.note(ByteSpan(self.arrived, self.arrived + size_bytes))
+
+    def note(self, span: ByteSpan) -> None:
+        """Note that the bytes of *span* are in the file."""
+        self._here.add(span)
+        arrived = self._here.end_of(0)
+        if arrived == self.arrived and not self._part_waiters:
+            return
+        self.arrived = arrived
+        if len(self._waiters) + len(self._part_waiters) <= WAKE_AT_ONCE_WAITERS:
             self._wake()
         elif self._wake_timer is None:
             loop = asyncio.get_running_loop()
@@ -74,26 +88,36 @@ class GrowingFile:
         Raises: RegistryError: the error this file failed with.
         """
         while True:
-            limit = max(self.arrived, self.visible) if is_part else self.visible
+            limit = self._limit(offset, is_part=is_part)
             if limit > offset:
                 return limit
             if self._error is not None:
                 raise self._error
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.discard(waiter)
+            if is_part:
+                self.on_wanted(offset)
+            await self._next(self._part_waiters if is_part else self._waiters)
+
+    def _limit(self, offset: int, *, is_part: bool) -> int:
+        return max(self._here.end_of(offset), self.visible) if is_part else self.visible
+
+    async def _next(self, waiters: set[asyncio.Future[None]]) -> None:
+        """Wait for the next change."""
+        waiter = asyncio.get_running_loop().create_future()
+        waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            waiters.discard(waiter)
 
     def _wake(self) -> None:
         if self._wake_timer is not None:
             self._wake_timer.cancel()
             self._wake_timer = None
-        waiters, self._waiters = self._waiters, set()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        for waiters in (self._waiters, self._part_waiters):
+            for waiter in tuple(waiters):
+                if not waiter.done():
+                    waiter.set_result(None)
+            waiters.clear()
 
     def read_failed(self) -> None:
         """Note that bytes that are here couldn't be read."""

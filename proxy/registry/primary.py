@@ -147,7 +147,8 @@ class Primary:
             size = await self._size_elsewhere(pull, answer)
             span = ByteSpan(0, size or 0)
         resolution = Resolution(Descriptor(OCTET_STREAM, pull.digest, size or 0), Origin.PRIMARY)
-        return Stream(resolution, span, self._counted(answer), answer.close, size is not None)
+        is_sized, chunks = size is not None, self._counted(answer)
+        return Stream(resolution, span, chunks, answer.close, is_sized, answer.place)
 
     async def _size_elsewhere(self, pull: BlobPull, answer: Answer) -> int | None:
         """Ask for the size with a HEAD where a GET is chunked; None if that doesn't tell either."""

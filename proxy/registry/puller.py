@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy.net.weather import NOWHERE, Place
 from proxy.oci.descriptor import Descriptor
 from proxy.oci.request import Pull
 from proxy.oci.span import ByteSpan, RangeRequest
@@ -90,6 +91,7 @@ class Stream:
     """Content on its way from the primary that is kept nowhere.
 
     Without `is_sized` the primary doesn't say how long it is: the descriptor's size is 0 then.
+    `place` is where it comes from.
     """
 
     resolution: Resolution
@@ -97,6 +99,7 @@ class Stream:
     chunks: AsyncGenerator[bytes]
     on_close: Callable[[], None]
     is_sized: bool = True
+    place: Place = NOWHERE
     _is_closed: bool = field(default=False, init=False)
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ from proxy.net.link import PrivateLink
 from proxy.net.origins import Origin, TrustedOrigins
 from proxy.net.session import Answer, Outgoing, Session
 from proxy.oci.errors import BadGateway, Unavailable
+from proxy.registry.answers import range_invalid
 
 MAX_REDIRECTS = 3
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -28,7 +29,8 @@ class Redirects:
         """Go where the primary's answer to a request for *path* points.
 
         Raises: UntrustedOrigin: to where the settings name nothing. BadGateway: nowhere, or on and
-        on. Unavailable: storage didn't give the content; it can't refuse in the primary's name.
+        on. RangeInvalid. Unavailable: storage didn't give the content; it can't refuse in the
+        primary's name.
         """
         url = f"{self._link.origin}{path}"
         for _ in range(MAX_REDIRECTS):
@@ -46,6 +48,9 @@ class Redirects:
         if answer.status in REDIRECTS:
             answer.close()
             raise BadGateway("the primary redirects too often")
+        if answer.status == 416:
+            answer.close()
+            raise range_invalid(answer.headers)
         if answer.status not in (200, 206, 304):
             answer.close()
             raise Unavailable("the primary's storage didn't give the content")

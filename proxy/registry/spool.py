@@ -1,11 +1,14 @@
 """The spool: files that grow until they are whole and enter the tree.
 
-A writer takes chunks in order and writes and hashes them in a thread, in batches that gather
-while the thread is busy: a fast link gives large batches, a slow one gives each chunk at once.
+Chunks are written in a thread, in batches that gather while the thread is busy: a fast link gives
+large batches, a slow one gives each chunk at once. They may come in any order; they are hashed from
+the start on, each byte once: as it is written where it is the next one, else read back as soon as
+nothing before it is missing.
 """
 
 import asyncio
 import contextlib
+import errno
 import functools
 import os
 import secrets
@@ -14,18 +17,25 @@ from pathlib import Path
 
 from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
+from proxy.oci.span import ByteSpan
 from proxy.registry.ending import to_its_end
+from proxy.registry.segments import SpanSet
 from proxy.registry.tree import Tree
 
 MAX_PENDING_BYTES = 256 << 10
 SYNC_EVERY_BYTES = 32 << 20
+READ_BACK_BYTES = 4 << 20
+READ_BACK_STEP_BYTES = 256 << 10
+
+Piece = tuple[int, bytes]
 
 
 class SpoolFile:
-    """One file being written: in order, each byte hashed once.
+    """One file being written.
 
-    `accepted` bytes were taken, `written` of them are in the file. *on_progress* is called on the
-    loop with the number of bytes that were added to the file.
+    `accepted` bytes were taken, `written` of them are in the file, the first *here* from before.
+    *on_progress* is called on the loop with what was added to the file; `on_durable` with how many
+    bytes from the start a power cut would leave.
     """
 
     def __init__(
@@ -34,36 +44,54 @@ class SpoolFile:
         descriptor_number: int,
         algorithm: Algorithm,
         tree: Tree,
-        on_progress: Callable[[int], None],
+        on_progress: Callable[[ByteSpan], None],
+        here: int = 0,
     ) -> None:
         self.path = path
         self.descriptor_number = descriptor_number
         self._tree = tree
         self._on_progress = on_progress
+        self.on_durable: Callable[[int], None] = lambda _: None
         self._hasher = algorithm.hasher()
         self._algorithm = algorithm
-        self.accepted = 0
-        self._written = 0
-        self._synced = 0
-        self._pending: list[bytes] = []
+        self._hashed = 0
+        self._here = SpanSet()
+        self.accepted = self._written = self._synced = 0
+        self._begin_with(here)
+        self._pending: list[Piece] = []
         self._pending_bytes = 0
-        self._job: asyncio.Future[int] | None = None
+        self._job: asyncio.Future[list[ByteSpan]] | None = None
         self._side_job: asyncio.Future[None] | None = None
         self._failure: OSError | None = None
+
+    def _begin_with(self, here: int) -> None:
+        self._here = SpanSet()
+        self.accepted = self._written = self._synced = here
+        if here:
+            self._here.add(ByteSpan(0, here))
 
     @property
     def written(self) -> int:
         """Bytes that are in the file."""
         return self._written
 
+    @property
+    def _front(self) -> int:
+        """Bytes that are in the file from its start on, without a hole."""
+        return self._here.end_of(0)
+
     async def write(self, chunk: bytes) -> None:
-        """Take the next bytes; wait only while too many are pending.
+        """Take the bytes behind those that were taken; see `write_at`."""
+        await self.write_at(self.accepted, chunk)
+
+    async def write_at(self, offset: int, chunk: bytes) -> None:
+        """Take bytes that weren't taken before; wait only while too many are pending.
 
         Raises: StoreUnavailable: the file system refused.
         """
         self._check()
         self.accepted += len(chunk)
-        self._pending.append(chunk)
+        self._pending.append((offset, chunk))
         self._pending_bytes += len(chunk)
         if self._job is None:
             self._start_job()
@@ -72,12 +100,15 @@ class SpoolFile:
         self._check()
 
     async def finish(self) -> Digest:
-        """Wait until all is in the file; give the digest of everything written.
+        """Wait until all is in the file; give the digest of what is there without a hole.
 
         Raises: StoreUnavailable: the file system refused.
         """
-        while self._job is not None:
-            await asyncio.wait((self._job,))
+        while self._job is not None or self._hashed < self._front:
+            self._check()
+            if self._job is None:
+                self._start_job()
+            await asyncio.wait((self._job,) if self._job is not None else ())
         if self._side_job is not None:
             await asyncio.wait((self._side_job,))
         self._check()
@@ -91,16 +122,13 @@ class SpoolFile:
         await self.finish()
         await asyncio.wait((self._start_side_job(self._truncate_and_hash, size),))
         self._check()
-        self.accepted = self._written = size
-        self._synced = min(self._synced, size)
+        self._begin_with(size)
 
     def _truncate_and_hash(self, size: int) -> None:
         os.ftruncate(self.descriptor_number, size)
         self._hasher = self._algorithm.hasher()
-        offset = 0
-        while chunk := os.pread(self.descriptor_number, MAX_PENDING_BYTES, offset):
-            self._hasher.update(chunk)
-            offset += len(chunk)
+        self._hashed = 0
+        self._hash_up_to(size)
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -110,30 +138,46 @@ class SpoolFile:
         batch, self._pending = self._pending, []
         self._pending_bytes = 0
         loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._tree.executor, self._write_batch, batch, self._written)
+        job = loop.run_in_executor(self._tree.executor, self._work_off, batch, self._front)
         self._job = job
         job.add_done_callback(self._job_ended)
 
-    def _write_batch(self, batch: list[bytes], offset: int) -> int:
-        start = offset
-        for chunk in batch:
-            view = memoryview(chunk)
-            while view:
-                count = os.pwrite(self.descriptor_number, view, offset)
-                self._hasher.update(view[:count])
-                view = view[count:]
-                offset += count
-        return offset - start
+    def _work_off(self, batch: list[Piece], front: int) -> list[ByteSpan]:
+        """Hash what isn't yet, as far as there is no hole, then write a batch."""
+        self._hash_up_to(min(front, self._hashed + READ_BACK_BYTES))
+        for offset, chunk in batch:
+            self._write_piece(offset, memoryview(chunk))
+        return [ByteSpan(offset, offset + len(chunk)) for offset, chunk in batch]
 
-    def _job_ended(self, job: asyncio.Future[int]) -> None:
+    def _write_piece(self, offset: int, view: memoryview) -> None:
+        while view:
+            count = os.pwrite(self.descriptor_number, view, offset)
+            if offset == self._hashed:
+                self._hasher.update(view[:count])
+                self._hashed += count
+            view = view[count:]
+            offset += count
+
+    def _hash_up_to(self, stop: int) -> None:
+        while self._hashed < stop:
+            step = min(READ_BACK_STEP_BYTES, stop - self._hashed)
+            data = os.pread(self.descriptor_number, step, self._hashed)
+            if not data:
+                raise OSError(errno.EIO, "a spool file is shorter than it was")
+            self._hasher.update(data)
+            self._hashed += len(data)
+
+    def _job_ended(self, job: asyncio.Future[list[ByteSpan]]) -> None:
         self._job = None
         if job.cancelled():
             return
         if (failure := job.exception()) is not None:
             self._fail(failure)
             return
-        self._written += job.result()
-        self._on_progress(job.result())
+        for span in job.result():
+            self._here.add(span)
+            self._written += len(span)
+            self._on_progress(span)
         self._sync_sometimes()
         if self._pending:
             self._start_job()
@@ -145,7 +189,13 @@ class SpoolFile:
         if self._written - self._synced < SYNC_EVERY_BYTES:
             return
         self._synced = self._written
-        _ = self._start_side_job(os.fdatasync, self.descriptor_number)
+        front = self._front
+        job = self._start_side_job(os.fdatasync, self.descriptor_number)
+        job.add_done_callback(lambda done: self._synced_up_to(done, front))
+
+    def _synced_up_to(self, job: asyncio.Future[None], front: int) -> None:
+        if not job.cancelled() and job.exception() is None:
+            self.on_durable(front)
 
     def _start_side_job(self, work: Callable[[int], None], argument: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()

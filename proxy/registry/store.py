@@ -8,7 +8,7 @@ import stat
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
-from proxy.oci.manifest import MAX_MANIFEST_BYTES, Manifest, media_type_of
+from proxy.oci.manifest import MAX_MANIFEST_BYTES, Manifest, children_of, media_type_of
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
@@ -17,6 +17,7 @@ from proxy.registry.clock import NOW
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
+from proxy.registry.segments import LONGEST_BYTES
 from proxy.registry.tree import Tree
 from proxy.telemetry.labels import Origin
 
@@ -24,6 +25,8 @@ SMALL_BYTES = 64 << 10
 _DAMAGE = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
 MAX_REMEMBERED_BLOB_BYTES = 4 << 10
 OVERHEAD_BYTES = 500
+MAX_ANNOUNCED_SIZES = 50_000
+MAX_TELLING_BYTES = 256 << 10
 
 
 def link_kind(pull: Pull) -> LinkKind:
@@ -71,6 +74,7 @@ class Store:
         self._memory: BoundedMap[tuple[LinkKind, Digest], Bytes] = BoundedMap(
             memory_bytes, lambda held: len(held.data) + OVERHEAD_BYTES
         )
+        self._announced_sizes: BoundedMap[Digest, int] = BoundedMap(MAX_ANNOUNCED_SIZES)
 
     async def resolve(self, pull: Pull) -> Resolution:
         """Give the descriptor; see `Puller.resolve`.
@@ -122,8 +126,19 @@ class Store:
         if held is not None:
             return Manifest(held.resolution.descriptor, held.data)
         manifest = await self._load_manifest(digest)
-        self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
+        self._remember_manifest(manifest)
         return manifest
+
+    def _remember_manifest(self, manifest: Manifest) -> None:
+        self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
+        if len(manifest.data) <= MAX_TELLING_BYTES:
+            for child in children_of(manifest.data):
+                if child.size > LONGEST_BYTES:
+                    self._announced_sizes.put(child.digest, child.size)
+
+    def announced_size(self, digest: Digest) -> int | None:
+        """Give what a manifest says of the size of a large blob: a hint that proves nothing."""
+        return self._announced_sizes.get(digest)
 
     def _remember(self, kind: LinkKind, descriptor: Descriptor, data: bytes) -> None:
         held = bytes_content(descriptor, data, Origin.STORE)
@@ -153,7 +168,7 @@ class Store:
         if self._memory.get((LinkKind.MANIFEST, digest)) is None:
             await self.tree.put_bytes(digest, manifest.data)
         await self.tree.confirm_link(repository, LinkKind.MANIFEST, digest, asked_at)
-        self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
+        self._remember_manifest(manifest)
 
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""

@@ -3,6 +3,7 @@ primary in memory, and what this process has open."""
 
 import json
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ from typing import Any
 from prometheus_client.samples import Sample
 
 from proxy.net.session import LinkBroken
+from proxy.net.weather import LinkWeather
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import BlobUnknown, ManifestUnknown, RegistryError
@@ -23,6 +25,7 @@ from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill, FillLimits
 from proxy.registry.integrity import Integrity
+from proxy.registry.lanes import LaneBudget, LaneRules
 from proxy.registry.primary import Fetched
 from proxy.registry.puller import Bytes, Content, File, Resolution, Stream
 from proxy.registry.store import Store
@@ -159,6 +162,11 @@ class MemoryPrimary:
     asked: list[tuple[str, Pull]] = field(default_factory=list)
     breaks: int = 0
     open_streams: int = 0
+    weather: LinkWeather = field(default_factory=lambda: LinkWeather(time.monotonic))
+
+    @property
+    def lane_rules(self) -> LaneRules:
+        return LaneRules(self.weather, LaneBudget(64), 8, self.note_break)
 
     @property
     def link(self) -> "MemoryPrimary":
@@ -261,7 +269,9 @@ async def opened_ground(
     fetcher = Fetcher(primary, has_own_identity=False)  # type: ignore[arg-type]
     metrics = heard.telemetry.metrics
     uncached = Uncached(fetcher, metrics, tail_bytes=TAIL_BYTES, max_at_once=4)
-    limits = FillLimits(TAIL_BYTES, 64, 16, may_serve_unverified_parts=True)
+    limits = FillLimits(
+        TAIL_BYTES, 64, 16, may_serve_unverified_parts=True, max_lanes=8, max_more_lanes=64
+    )
     fill = CacheFill(store, fetcher, uncached, limits, heard.telemetry)
     try:
         yield Ground(tree, store, fill, primary, heard)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import StoreUnavailable
+from proxy.oci.span import ByteSpan
 from proxy.registry import spool as spool_module
 from proxy.registry.spool import MAX_PENDING_BYTES, SpoolFile, create_spool_file
 
@@ -66,7 +67,7 @@ async def test_bytes_are_written_in_order_and_hashed(spool_file, algorithm):
     data = b"".join(chunks)
     assert await spool.finish() == Digest.of(data, algorithm)
     assert spool.path.read_bytes() == data
-    assert spool.written == spool.accepted == sum(spool.progress) == len(data)
+    assert spool.written == spool.accepted == sum(map(len, spool.progress)) == len(data)
 
 
 async def test_an_empty_file_has_the_digest_of_nothing(spool_file):
@@ -85,8 +86,8 @@ async def _check_progress(sizes):
     descriptor = os.memfd_create("spool")
     told = [0]
 
-    def note(count: int) -> None:
-        told.append(told[-1] + count)
+    def note(span: ByteSpan) -> None:
+        told.append(told[-1] + len(span))
         assert os.fstat(descriptor).st_size >= told[-1]
 
     with ThreadPoolExecutor(2) as executor:
@@ -152,7 +153,7 @@ async def test_a_failed_write_fails_the_file_for_good(spool_file, heard, monkeyp
         with pytest.raises(StoreUnavailable):
             await spool.finish()
     assert len(calls) == 1
-    assert sum(spool.progress) == spool.written == 4
+    assert sum(map(len, spool.progress)) == spool.written == 4
     assert heard.count("proxima_store_failures_total") == 1
     assert os.strerror(number) in heard.events("store.failed")[0]["error"]
 

@@ -4,6 +4,7 @@ from loadtest.bench.measurement import Row
 from loadtest.bench.rows.busy import Busy
 from loadtest.bench.rows.cold import ColdBlob
 from loadtest.bench.rows.crowd import Crowd16, Crowd1000
+from loadtest.bench.rows.lanes import SharedLink
 from loadtest.bench.rows.large import LargeBlob
 from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
@@ -15,6 +16,7 @@ ROWS: tuple[Row, ...] = (
     SMALL_BLOB,
     LargeBlob(),
     ColdBlob(),
+    SharedLink(),
     Crowd16(),
     Crowd1000(),
     Tokens(),

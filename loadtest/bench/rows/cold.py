@@ -36,15 +36,19 @@ class ColdBlob:
                     StockRegistry(room / "proxy", name="proxy", proxy_of=f"http://{link.address}")
                 ).url,
             }
-            times = _take_turns(lab, Client(primary.url, REPOSITORY), places)
+            publisher = Client(primary.url, REPOSITORY)
+            times = take_turns(publisher, places, lab.rounds, lab.cold_blob_bytes)
         yield from _compare(lab, times)
 
 
-def _take_turns(lab: Lab, publisher: Client, places: dict[str, str]) -> dict[str, list[Transfer]]:
+def take_turns(
+    publisher: Client, places: dict[str, str], rounds: int, blob_bytes: int
+) -> dict[str, list[Transfer]]:
+    """Pull a new blob from each place in each round; give the transfers by place."""
     source = random.Random(1)
     times: dict[str, list[Transfer]] = {name: [] for name in places}
-    for number in range(lab.rounds):
-        layer = publisher.push_blob(source.randbytes(lab.cold_blob_bytes))
+    for number in range(rounds):
+        layer = publisher.push_blob(source.randbytes(blob_bytes))
         publisher.push_image(f"round{number}", [layer])
         for name, place in places.items():
             client = Client(place, REPOSITORY)

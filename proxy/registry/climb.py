@@ -1,0 +1,40 @@
+"""How many connections one transfer is worth: tried upwards, as long as the rate rises."""
+
+UNKNOWN_LANES = 4
+GAIN = 1.25
+
+
+class Climb:
+    """How many lanes one flight uses: doubled as long as the rate rises by a quarter each time.
+
+    Where nothing is known it begins with some, and the first one's rate before they came tells
+    whether they are of use.
+    """
+
+    def __init__(self, known: int | None, most: int) -> None:
+        self.most = most
+        self.lanes = min(known or UNKNOWN_LANES, most)
+        self.is_settled = known is not None
+        self._before = 1
+        self._rate_before = 0.0
+
+    def measured_alone(self, rate: float) -> None:
+        """Note the rate of the first lane alone."""
+        self._rate_before = rate
+
+    def measured(self, rate: float) -> None:
+        """Go on from the rate that these lanes reached."""
+        if self.is_settled:
+            return
+        if rate < GAIN * self._rate_before:
+            self.lanes, self.is_settled = self._before, True
+        elif self.lanes >= self.most:
+            self.is_settled = True
+        else:
+            self._before, self._rate_before = self.lanes, rate
+            self.lanes = min(self.most, 2 * self.lanes)
+
+    def ask_less(self) -> None:
+        """Use half from here on: the other side wants it so."""
+        self.lanes, self.is_settled = max(1, self.lanes // 2), True
+        self.most = self.lanes
