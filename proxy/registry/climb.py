@@ -34,7 +34,7 @@ class Climb:
             self._before, self._rate_before = self.lanes, rate
             self.lanes = min(self.most, 2 * self.lanes)
 
-    def ask_less(self) -> None:
-        """Use half from here on: the other side wants it so."""
-        self.lanes, self.is_settled = max(1, self.lanes // 2), True
-        self.most = self.lanes
+    def hold_at(self, lanes: int) -> None:
+        """Use no more than so many from here on."""
+        self.lanes = self.most = max(1, min(self.lanes, lanes))
+        self.is_settled = True

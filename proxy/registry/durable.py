@@ -93,12 +93,6 @@ def remove_file(path: Path) -> bool:
     return True
 
 
-def empty_folder(folder: Path) -> None:
-    """Remove whatever is in *folder*; links are removed, never followed."""
-    for entry in tuple(folder.iterdir()):
-        remove_whatever(entry)
-
-
 def remove_whatever(path: Path) -> None:
     """Remove a file, a link or a folder with all that is in it; no link is followed."""
     if path.is_dir() and not path.is_symlink():

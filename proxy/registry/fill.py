@@ -152,9 +152,9 @@ class CacheFill:
         while True:
             flight = self._flights.joinable(pull.digest)
             if flight is not None:
-                if asked_at is not None or flight.serves(pull.repository):
+                if asked_at is not None or flight.sources.serve(pull.repository):
                     is_proven = asked_at is not None
-                    flight.admit(pull, is_proven=is_proven, asked_at=asked_at or 0.0)
+                    flight.sources.admit(pull, is_proven=is_proven, asked_at=asked_at or 0.0)
                     return await self._follow(flight, pull, part, Origin.FOLLOWER)
             elif not await self._store.has_bytes(pull.digest):
                 if self._flights.joinable(pull.digest) is None:
@@ -207,12 +207,12 @@ class CacheFill:
         return growing
 
     async def _require_proof(self, flight: Flight, pull: BlobPull) -> None:
-        if (refusal := flight.refusal(pull)) is not None:
+        if (refusal := flight.sources.refusal(pull)) is not None:
             raise refusal.with_traceback(None)
-        if not flight.has_proof_for(pull.repository):
+        if not flight.sources.has_proof_for(pull.repository):
             asked_at = moment()
             await self._fetcher.resolve(pull)
-            flight.admit(pull, is_proven=True, asked_at=asked_at)
+            flight.sources.admit(pull, is_proven=True, asked_at=asked_at)
             if flight.has_linked:
                 link = (pull.repository, LinkKind.LAYER, pull.digest)
                 await self._store.tree.confirm_link(*link, asked_at)

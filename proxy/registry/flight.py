@@ -8,8 +8,8 @@ Rules:
 - It asks the primary for a repository and a caller that may read the blob there (`sources`);
   every repository that the primary gave it for, by this fetch or by a HEAD, is linked at the end.
 - What is written is a spool file; it enters the tree only when size and digest agree.
-- It ends once: committed, or failed with an error that every follower gets.
-
+- It ends once: committed, or failed with an error that every follower gets. What a large one had
+  when it was interrupted is kept for the next (`interrupted`).
 - Followers are let in once the size is known and not 0: until the digest agrees that is all that
   tells a complete answer from an incomplete one.
 
@@ -18,36 +18,47 @@ States: asking (no size yet) -> growing -> verified -> committed; failed from ea
 
 import asyncio
 import functools
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
-    Absent,
     ContentMismatch,
-    Denied,
     RangeInvalid,
     RegistryError,
     StoreUnavailable,
-    Unauthorized,
     Unavailable,
 )
-from proxy.oci.reference import Repository
-from proxy.oci.request import BlobPull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.breaks import Breaks
-from proxy.registry.clock import NOW, moment
 from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Stamp
+from proxy.registry.interrupted import WORTH_KEEPING_BYTES, Mark, discard, sync_and_mark
 from proxy.registry.lanes import LaneRules, Lanes
-from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Stream
 from proxy.registry.segments import Segments, first_segment
-from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
+from proxy.registry.sources import Sources
+from proxy.registry.spool import SpoolFile, open_spool_file
 from proxy.registry.store import Store
+
+_REOPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A flight's first stream and its file, in which so many bytes are *here* from before."""
+
+    stream: Stream
+    path: Path
+    descriptor_number: int
+    size: int | None
+    here: int = 0
 
 
 class Flight:
@@ -66,15 +77,12 @@ class Flight:
         wanted: RangeRequest | None = None,
     ) -> None:
         self.digest = digest
+        self.sources = Sources(digest, fetcher)
         self._lanes = lanes
         self._wanted = wanted
-        self._fetcher = fetcher
         self._tree = store.tree
         self._integrity = store.integrity
         self._tail_bytes = tail_bytes
-        self._sources: dict[BlobPull, None] = {}
-        self._proven: dict[Repository, float] = {}
-        self._refused: dict[BlobPull, RegistryError] = {}
         self._awaiting = 0
         self.has_failed = False
         self.has_linked = False
@@ -88,33 +96,7 @@ class Flight:
         size = self.growing.size if self.growing is not None else 0
         return Descriptor(OCTET_STREAM, self.digest, size)
 
-    # --- who takes part ---------------------------------------------------------------------------
-
-    def serves(self, repository: Repository) -> bool:
-        """Say whether pulls of this repository may join without asking the primary first."""
-        return repository in self._proven or any(
-            source.repository == repository for source in self._sources
-        )
-
-    def admit(self, pull: BlobPull, *, is_proven: bool, asked_at: float = NOW) -> None:
-        """Let a pull take part; *is_proven* if the primary, asked then, gave the blob for it."""
-        self._sources[pull] = None
-        self._refused.pop(pull, None)
-        if is_proven:
-            self._proven[pull.repository] = asked_at
-
-    def withdraw(self, repository: Repository) -> None:
-        """The blob was deleted there: whoever asks from here on needs another proof."""
-        self._proven.pop(repository, None)
-        self._sources = {pull: None for pull in self._sources if pull.repository != repository}
-
-    def refusal(self, pull: BlobPull) -> RegistryError | None:
-        """Give what the primary said to a pull that it doesn't give the blob for."""
-        return self._refused.get(pull)
-
-    def has_proof_for(self, repository: Repository) -> bool:
-        """Say whether the primary gave the blob for this repository, here or by a HEAD."""
-        return repository in self._proven
+    # --- followers --------------------------------------------------------------------------------
 
     @contextmanager
     def awaited(self) -> Iterator[None]:
@@ -137,7 +119,7 @@ class Flight:
         is_nearly_done = growing is not None and 0 < growing.size == growing.arrived
         return self.followers == 0 and not is_nearly_done
 
-    # --- the work ---------------------------------------------------------------------------------
+    # --- from the beginning to the end ------------------------------------------------------------
 
     async def run(self) -> int:
         """Fetch, verify, commit; give the size in bytes. `close` it afterwards.
@@ -146,34 +128,24 @@ class Flight:
         ContentMismatch. StoreUnavailable: no room here, known before the first byte.
         """
         try:
-            stream = await self._first_stream()
+            begun = await self._take_up() or await self._begin()
         except BaseException as exc:
             self.fail(exc)
             raise
-        size = stream.resolution.descriptor.size if stream.is_sized else None
-        try:
-            path, descriptor = await open_spool_file(self._tree, size)
-        except BaseException as exc:
-            await stream.aclose()
-            self.fail(exc)
-            raise
-        growing = GrowingFile(descriptor, size or 0, self._tail_bytes)
+        growing = GrowingFile(begun.descriptor_number, begun.size or 0, self._tail_bytes)
         self.growing = growing
-        spool = SpoolFile(path, descriptor, self.digest.algorithm, self._tree, growing.note)
-        if size:
+        spool = self._spool_file(begun, growing)
+        if begun.size:
             self.opened.set_result(growing)
         try:
-            if size is None:
-                await self._fill_unsized(stream, spool)
-            else:
-                await self._fill(stream, spool, growing)
-            await self._verify(spool, growing, size)
+            await self._fill(begun, spool, growing)
+            await self._verify(spool, growing, begun.size)
             await to_its_end(self._commit(spool))
         except BaseException as exc:
             self.fail(exc)
+            await to_its_end(self._leave(spool, begun, exc))
             raise
-        finally:
-            await to_its_end(self._let_go(spool))
+        await to_its_end(self._let_go(spool))
         return growing.size
 
     def fail(self, exc: BaseException) -> None:
@@ -185,60 +157,139 @@ class Flight:
         if self.growing is not None:
             self.growing.failed(error)
 
-    async def _let_go(self, spool: SpoolFile) -> None:
-        await spool.quiet()
-        await remove_spool_file(self._tree, spool.path)
-
     def close(self) -> None:
         """Let go of the file; from here on nobody can join."""
         if self.growing is not None:
             self.growing.release()
 
+    async def _begin(self) -> _Begun:
+        stream = await self._first_stream()
+        size = stream.resolution.descriptor.size if stream.is_sized else None
+        try:
+            path, descriptor_number = await self._open_file(size)
+        except BaseException:
+            await stream.aclose()
+            raise
+        return _Begun(stream, path, descriptor_number, size)
+
     async def _first_stream(self) -> Stream:
         """Ask for the first segment of a large blob, for the part that is wanted, or for all."""
         if self._wanted is not None and self._lanes.most > 1:
             with suppress(RangeInvalid):  # it is shorter than was thought
-                return await self._open(first_segment(self._wanted))
-        return await self._open(None)
+                return await self.sources.open(first_segment(self._wanted))
+        return await self.sources.open(None)
 
-    async def _open(self, part: RangeRequest | None) -> Stream:
-        """Ask the sources in turn for a part, or for all."""
-
-        async def ask(pull: BlobPull) -> Stream:
-            asked_at = moment()
-            try:
-                content = await self._fetcher.open(pull, part)
-            except (Absent, Unauthorized, Denied) as exc:
-                self._refused[pull] = exc
+    async def _open_file(self, size: int | None) -> tuple[Path, int]:
+        """Make a file; where there is no room, what was interrupted goes for it."""
+        try:
+            return await open_spool_file(self._tree, size)
+        except StoreUnavailable:
+            marks = self._tree.interrupted.take_all()
+            if not marks:
                 raise
-            if self.serves(pull.repository):  # it wasn't withdrawn meanwhile
-                self._proven[pull.repository] = asked_at
-            return content
+            await self._discard(*(mark.path for mark in marks))
+        return await open_spool_file(self._tree, size)
 
-        asked: set[BlobPull] = set()
-        while True:
-            sources = tuple(pull for pull in self._sources if pull not in asked)
-            asked.update(sources)
-            try:
-                return await self._fetcher.first(sources, ask)
-            except (Absent, Unauthorized, Denied):
-                if asked.issuperset(self._sources):  # nobody joined meanwhile
-                    raise
+    def _spool_file(self, begun: _Begun, growing: GrowingFile) -> SpoolFile:
+        if begun.here:
+            growing.note(ByteSpan(0, begun.here))
 
-    async def _fill(self, first: Stream, spool: SpoolFile, growing: GrowingFile) -> None:
+        def record(descriptor_number: int, here: int) -> None:
+            if begun.size is None or here < WORTH_KEEPING_BYTES:
+                os.fdatasync(descriptor_number)
+                return
+            sync_and_mark(Mark(self.digest, begun.path, begun.size, here), descriptor_number)
+
+        number, algorithm = begun.descriptor_number, self.digest.algorithm
+        spool = SpoolFile(begun.path, number, algorithm, self._tree, growing.note)
+        spool.begin_with(begun.here)
+        spool.record = record
+        return spool
+
+    # --- what was interrupted ---------------------------------------------------------------------
+
+    async def _take_up(self) -> _Begun | None:
+        """Go on with what an interrupted flight left, if the primary still gives that."""
+        mark = self._tree.interrupted.take(self.digest)
+        if mark is None:
+            return None
+        try:
+            begun = await self._reopened(mark)
+        except BaseException:
+            await to_its_end(self._keep(mark))
+            raise
+        if begun is None:
+            await self._discard(mark.path)
+        return begun
+
+    async def _reopened(self, mark: Mark) -> _Begun | None:
+        here = min(mark.here, mark.size - 1)  # the primary has to give something: it may refuse
+        part = RangeRequest(here, None)
+        try:
+            stream = await self.sources.open(first_segment(part) if self._lanes.most > 1 else part)
+        except RangeInvalid:
+            return None
+        try:
+            if stream.resolution.descriptor.size == mark.size and stream.span.start == here:
+                number = await self._tree.run(os.open, mark.path, _REOPEN)
+                return _Begun(stream, mark.path, number, mark.size, here)
+        except StoreUnavailable:
+            pass
+        except BaseException:
+            await stream.aclose()
+            raise
+        await stream.aclose()
+        return None
+
+    async def _leave(self, spool: SpoolFile, begun: _Begun, exc: BaseException) -> None:
+        """Keep what is here of a flight that was interrupted; whatever else ended it, let go."""
+        await spool.quiet()
+        is_interrupted = isinstance(exc, (asyncio.CancelledError, Unavailable))
+        is_kept = is_interrupted and not isinstance(exc, StoreUnavailable)
+        if not is_kept or begun.size is None or spool.front < WORTH_KEEPING_BYTES:
+            await self._let_go(spool)
+            return
+        mark = Mark(self.digest, spool.path, begun.size, spool.front)
+        try:
+            await self._tree.run(sync_and_mark, mark, spool.descriptor_number)
+        except StoreUnavailable:
+            await self._let_go(spool)
+        else:
+            await self._keep(mark)
+
+    async def _keep(self, mark: Mark) -> None:
+        await self._discard(*(each.path for each in self._tree.interrupted.leave(mark)))
+
+    async def _let_go(self, spool: SpoolFile) -> None:
+        await spool.quiet()
+        await self._discard(spool.path)
+
+    async def _discard(self, *paths: Path) -> None:
+        """Remove files from the spool; what can't be is a leftover."""
+        for path in paths:
+            with suppress(StoreUnavailable):
+                await self._tree.run(discard, path)
+
+    # --- the bytes --------------------------------------------------------------------------------
+
+    async def _fill(self, begun: _Begun, spool: SpoolFile, growing: GrowingFile) -> None:
         """Bring all of it in segments, what readers of parts wait for before the rest."""
-        segments = Segments(growing.size)
+        first = begun.stream
+        if begun.size is None:
+            await self._fill_unsized(first, spool)
+            return
+        segments = Segments(begun.size, begun.here)
         segments.take(first.span)
         growing.on_wanted = lambda offset: segments.want(ByteSpan(offset, offset + 1))
         weather = self._lanes.weather.at(first.place)
-        ask = functools.partial(self._open_span, growing.size)
+        ask = functools.partial(self._open_span, begun.size)
         await Lanes(segments, spool, ask, self._lanes, weather).run(first)
 
     async def _open_span(self, size: int, span: ByteSpan) -> Stream:
         last = None if span.stop == size else span.stop - 1
         part = RangeRequest(span.start, last) if len(span) < size else None
         try:
-            stream = await self._open(part)
+            stream = await self.sources.open(part)
         except RangeInvalid as exc:
             raise ContentMismatch("the blob is shorter than the primary announced") from exc
         if stream.resolution.descriptor.size != size:
@@ -270,7 +321,7 @@ class Flight:
     async def _reopen(self, offset: int, breaks: Breaks) -> Stream:
         while True:
             try:
-                return await self._open(RangeRequest(offset, None) if offset else None)
+                return await self.sources.open(RangeRequest(offset, None) if offset else None)
             except Unavailable as exc:
                 await breaks.wait(offset, exc)
             except RangeInvalid as exc:
@@ -287,14 +338,7 @@ class Flight:
     async def _commit(self, spool: SpoolFile) -> None:
         await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
         self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
-        linked: set[Repository] = set()
-        while missing := self._proven.keys() - linked:  # others may join meanwhile
-            for repository in missing:
-                asked_at = self._proven.get(repository)
-                if asked_at is not None:
-                    link = (repository, LinkKind.LAYER, self.digest)
-                    await self._tree.confirm_link(*link, asked_at)
-            linked |= missing
+        await self.sources.link(self._tree)
         self.has_linked = True  # whoever is proven from here on sees to its link itself
 
 

@@ -11,6 +11,7 @@ from proxy.oci.errors import ContentMismatch, RegistryError, StoreUnavailable, U
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
+from proxy.registry.bounded import BoundedMap
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
 from proxy.registry.lanes import LaneBudget, LaneRules
@@ -18,6 +19,8 @@ from proxy.registry.negatives import Negatives
 from proxy.registry.store import Store
 from proxy.telemetry import Telemetry
 from proxy.telemetry.labels import FillEnd
+
+MAX_MISMATCHED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Flights:
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}
         self._tasks: dict[Flight, asyncio.Task[None]] = {}
+        self._mismatched: BoundedMap[Digest, Digest] = BoundedMap(MAX_MISMATCHED)
 
     def joinable(self, digest: Digest) -> Flight | None:
         """Give the flight of *digest* that may be joined: one that failed, or has made its links,
@@ -67,13 +71,17 @@ class Flights:
         return None if flight is None or flight.has_failed or flight.has_linked else flight
 
     def start(self, pull: BlobPull, part: RangeRequest | None) -> Flight:
-        """Begin to fetch a blob that nobody is fetching yet, *part* of it first."""
+        """Begin to fetch a blob that nobody is fetching yet, *part* of it first.
+
+        One that was wrong when it was put together comes in one piece.
+        """
         is_large = self._store.announced_size(pull.digest) is not None
-        wanted = (part or RangeRequest(0, None)) if is_large else None
+        is_whole = not is_large or self._mismatched.get(pull.digest) is not None
+        wanted = None if is_whole else part or RangeRequest(0, None)
         flight = Flight(
             pull.digest, self._fetcher, self._store, self._limits.tail_bytes, self._lanes, wanted
         )
-        flight.admit(pull, is_proven=False)
+        flight.sources.admit(pull, is_proven=False)
         self._flights[pull.digest] = flight
         self._tasks[flight] = asyncio.create_task(self._fly(flight, pull))
         return flight
@@ -88,6 +96,7 @@ class Flights:
             self._metrics.distinct_bytes.inc(size)
         except ContentMismatch as exc:
             end, error = FillEnd.MISMATCH, exc.message
+            self._mismatched.put(flight.digest, flight.digest)
             await self._negatives.note_mismatch(flight.digest, exc)
         except StoreUnavailable as exc:
             end, error = FillEnd.UNCACHED, f"{exc.message}: {exc.__cause__}"
@@ -116,7 +125,7 @@ class Flights:
         """A blob was deleted: a flight that is under way serves this repository no more."""
         flight = self._flights.get(digest)
         if flight is not None:
-            flight.withdraw(repository)
+            flight.sources.withdraw(repository)
 
     def limit_orphans(self) -> None:
         """End flights that nobody follows any more, beyond a number of them; the youngest go first.

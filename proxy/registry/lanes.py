@@ -6,7 +6,7 @@ Rules:
 - A lane asks for its next segment while the last bytes of this one are on their way.
 - A primary that asks for less (429, 503 with Retry-After) gets less, at once and for minutes.
 - A lane that breaks goes on from its byte. While others are at work it may give up: its rest is
-  theirs. The last one fails with what it met.
+  theirs, and nobody takes its place. The last one fails with what it met.
 - All flights together have a bounded number of lanes beyond the first of each.
 """
 
@@ -264,7 +264,9 @@ class Lanes:
         wants_less = isinstance(exc, TooManyRequests) or exc.is_time_named
         if wants_less:
             self._weather.note_less_wanted(self._active)
-            self._climb.ask_less()
+            self._climb.hold_at(self._active // 2)
+        elif lane.breaks.is_last:
+            self._climb.hold_at(self._active - 1)
         return self._active > 1 and (wants_less or lane.breaks.is_last)
 
 

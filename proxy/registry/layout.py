@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def spool(self) -> Path:
-        """Files that grow; anything here at start is a leftover."""
+        """Files that grow; what has no mark here at start is a leftover."""
         return self.root / "spool"
 
     @property

@@ -33,9 +33,9 @@ Piece = tuple[int, bytes]
 class SpoolFile:
     """One file being written.
 
-    `accepted` bytes were taken, `written` of them are in the file, the first *here* from before.
-    *on_progress* is called on the loop with what was added to the file; `on_durable` with how many
-    bytes from the start a power cut would leave.
+    `accepted` bytes were taken, `written` of them are in the file. *on_progress* is called on the
+    loop with what was added to the file. `record` syncs the file in a thread; it is given the
+    descriptor and how many bytes from the start are in it.
     """
 
     def __init__(
@@ -45,26 +45,25 @@ class SpoolFile:
         algorithm: Algorithm,
         tree: Tree,
         on_progress: Callable[[ByteSpan], None],
-        here: int = 0,
     ) -> None:
         self.path = path
         self.descriptor_number = descriptor_number
         self._tree = tree
         self._on_progress = on_progress
-        self.on_durable: Callable[[int], None] = lambda _: None
+        self.record: Callable[[int, int], None] = lambda descriptor, _: os.fdatasync(descriptor)
         self._hasher = algorithm.hasher()
         self._algorithm = algorithm
         self._hashed = 0
         self._here = SpanSet()
         self.accepted = self._written = self._synced = 0
-        self._begin_with(here)
         self._pending: list[Piece] = []
         self._pending_bytes = 0
         self._job: asyncio.Future[list[ByteSpan]] | None = None
         self._side_job: asyncio.Future[None] | None = None
         self._failure: OSError | None = None
 
-    def _begin_with(self, here: int) -> None:
+    def begin_with(self, here: int) -> None:
+        """Go on with a file that has so many bytes from before; they are hashed again."""
         self._here = SpanSet()
         self.accepted = self._written = self._synced = here
         if here:
@@ -76,7 +75,7 @@ class SpoolFile:
         return self._written
 
     @property
-    def _front(self) -> int:
+    def front(self) -> int:
         """Bytes that are in the file from its start on, without a hole."""
         return self._here.end_of(0)
 
@@ -104,7 +103,7 @@ class SpoolFile:
 
         Raises: StoreUnavailable: the file system refused.
         """
-        while self._job is not None or self._hashed < self._front:
+        while self._job is not None or self._hashed < self.front:
             self._check()
             if self._job is None:
                 self._start_job()
@@ -122,7 +121,7 @@ class SpoolFile:
         await self.finish()
         await asyncio.wait((self._start_side_job(self._truncate_and_hash, size),))
         self._check()
-        self._begin_with(size)
+        self.begin_with(size)
 
     def _truncate_and_hash(self, size: int) -> None:
         os.ftruncate(self.descriptor_number, size)
@@ -138,7 +137,7 @@ class SpoolFile:
         batch, self._pending = self._pending, []
         self._pending_bytes = 0
         loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._tree.executor, self._work_off, batch, self._front)
+        job = loop.run_in_executor(self._tree.executor, self._work_off, batch, self.front)
         self._job = job
         job.add_done_callback(self._job_ended)
 
@@ -189,17 +188,11 @@ class SpoolFile:
         if self._written - self._synced < SYNC_EVERY_BYTES:
             return
         self._synced = self._written
-        front = self._front
-        job = self._start_side_job(os.fdatasync, self.descriptor_number)
-        job.add_done_callback(lambda done: self._synced_up_to(done, front))
+        _ = self._start_side_job(self.record, self.descriptor_number, self.front)
 
-    def _synced_up_to(self, job: asyncio.Future[None], front: int) -> None:
-        if not job.cancelled() and job.exception() is None:
-            self.on_durable(front)
-
-    def _start_side_job(self, work: Callable[[int], None], argument: int) -> asyncio.Future[None]:
+    def _start_side_job(self, work: Callable[..., None], *arguments: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
-        self._side_job = loop.run_in_executor(self._tree.executor, work, argument)
+        self._side_job = loop.run_in_executor(self._tree.executor, work, *arguments)
         self._side_job.add_done_callback(self._side_job_ended)
         return self._side_job
 

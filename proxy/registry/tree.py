@@ -20,6 +20,7 @@ from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import moment
+from proxy.registry.interrupted import Interrupted
 from proxy.registry.layout import Layout, LinkKind
 from proxy.telemetry import Telemetry
 
@@ -53,9 +54,10 @@ class Tree:
         self._link_drops = 0
         self._dropped: BoundedMap[LinkKey, float] = BoundedMap(MAX_REMEMBERED_DROPS)
         self._lock_descriptor: int | None = None
+        self.interrupted = Interrupted()
 
     async def open(self) -> None:
-        """Make the folders, take the lock, remove leftovers of fills.
+        """Make the folders, take the lock, remove leftovers of fills that can't go on.
 
         Raises: StoreInUse. StoreUnavailable: nothing can be written here.
         """
@@ -72,7 +74,7 @@ class Tree:
         for folder in (layout.spool, layout.quarantine):
             durable.make_folders(folder)
         self._take_lock()
-        durable.empty_folder(layout.spool)
+        self.interrupted.open(layout.spool)
 
     def _take_lock(self) -> None:
         descriptor = os.open(self.layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

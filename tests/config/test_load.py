@@ -53,6 +53,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "store.manifest_cache": ("1MiB", 2**20),
     "fill.max_concurrent": ("1", 1),
     "fill.max_orphans": ("0", 0),
+    "fill.connections": ("4", 4),
     "fill.max_uncached": ("3", 3),
     "fill.unverified_ranges": ("false", False),
     "fill.tail": ("8KiB", 8192),

@@ -1,6 +1,6 @@
 """A large blob comes in segments over several connections, each byte of it asked for once.
 
-A replica knows that a blob is large from the manifest that names it, as any client's pull brings it.
+A replica knows that a blob is large from the manifest that names it, as a pull brings it first.
 """
 
 import threading
@@ -196,7 +196,10 @@ async def test_wrong_bytes_are_never_complete(
     told.wait_idle()
     assert layer.digest not in visible_blobs(told.store)
     upstream.heal()
+    upstream.forget()
     assert told.client.get(path).expect(200).body == layer.data
+    (seen,) = upstream.requests("GET", path)  # settled 22: once from scratch, over one connection
+    assert "Range" not in seen.fields
 
 
 async def test_a_size_that_changes_between_segments(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.registry.climb import UNKNOWN_LANES, Climb
+from proxy.registry.climb import Climb
 
 
 def settle(climb: Climb, rate_of: "dict[int, float]") -> list[int]:
@@ -57,10 +57,10 @@ def test_what_is_known_is_used_at_once() -> None:
 
 
 def test_less_is_less() -> None:
-    """Where the other side asks for less, half is used, at least one, and nothing more is tried."""
+    """Held at a number it uses no more, at least one, and tries nothing any more."""
     climb = Climb(None, 16)
-    for lanes in (UNKNOWN_LANES // 2, UNKNOWN_LANES // 4, 1):
-        climb.ask_less()
-        assert (climb.lanes, climb.most) == (max(1, lanes), max(1, lanes))
+    for lanes, used in ((8, 4), (2, 2), (3, 2), (0, 1)):
+        climb.hold_at(lanes)
+        assert (climb.lanes, climb.most) == (used, used)
     climb.measured(1e9)
     assert climb.lanes == 1

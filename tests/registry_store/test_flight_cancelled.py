@@ -96,7 +96,7 @@ async def fly_and_cancel(ground, digest, number, cancel) -> CancelledAt:
     """Let a flight with one follower run, and cancel it at its *number*th wait."""
     fetcher = Fetcher(ground.primary, has_own_identity=False)
     flight = Flight(digest, fetcher, ground.store, TAIL_BYTES, ground.primary.lane_rules)
-    flight.admit(BlobPull(A, digest), is_proven=False)
+    flight.sources.admit(BlobPull(A, digest), is_proven=False)
     running = CancelledAt(flight.run(), number, cancel)
 
     async def run() -> None:

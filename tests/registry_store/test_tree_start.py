@@ -12,7 +12,7 @@ import pytest
 from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Tag
-from proxy.registry import durable
+from proxy.registry import interrupted
 from proxy.registry.layout import LinkKind
 from proxy.registry.spool import create_spool_file
 from proxy.registry.tree import StoreInUse, Tree
@@ -55,7 +55,7 @@ async def test_an_open_that_fails_gives_the_lock_back(tmp_path, heard, monkeypat
         raise OSError(errno.EIO, "broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr(durable, "empty_folder", fails)
+        patched.setattr(interrupted, "read_marks", fails)
         with pytest.raises(StoreUnavailable):
             await tree.open()
     await tree.close()
