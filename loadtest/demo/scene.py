@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -14,6 +14,9 @@ from loadtest.login import Login
 from loadtest.programs import LinkProgram, ProgramFailed, Replica, StockRegistry
 
 LINK = LinkSettings(round_trip_seconds=0.040, rate_bytes_per_second=100e6)
+SHARE = 8
+SHARED_LINK = replace(LINK, connection_rate_bytes_per_second=100e6 / SHARE)
+"""A link of which one connection gets a part."""
 
 _PORTS = {"http": 80, "https": 443}
 
@@ -61,13 +64,21 @@ class Primary:
 
 
 @dataclass(frozen=True, slots=True)
+class Region:
+    """A replica and the link that it has to the primary."""
+
+    link: LinkProgram
+    replica: Replica
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
-    """Everything that runs."""
+    """Everything that runs; *far* has a link that gives one connection a part of its rate."""
 
     folder: Path
     primary: Primary
-    link: LinkProgram
-    replica: Replica
+    near: Region
+    far: Region
 
 
 @contextmanager
@@ -83,15 +94,20 @@ def running_scene(folder: Path) -> Iterator[Scene]:
                 StockRegistry(folder / "primary", name="primary", login=True)
             )
             primary = Primary(registry.url, "demo/app", registry.login, registry)
-        link = stack.enter_context(LinkProgram(primary.address, LINK, folder))
-        trusted = list(primary.trusted_origins)
-        origins: dict[str, object] = {"trusted_origins": trusted, "storage_origins": trusted}
-        replica = stack.enter_context(
-            Replica(
-                folder / "replica",
-                primary=primary.url,
-                connect_to=link.address,
-                settings={"primary": origins},
-            )
-        )
-        yield Scene(folder, primary, link, replica)
+        near = _region(stack, folder / "near", primary, LINK)
+        far = _region(stack, folder / "far", primary, SHARED_LINK)
+        yield Scene(folder, primary, near, far)
+
+
+def _region(stack: ExitStack, folder: Path, primary: Primary, settings: LinkSettings) -> Region:
+    folder.mkdir()
+    link = stack.enter_context(LinkProgram(primary.address, settings, folder))
+    trusted = list(primary.trusted_origins)
+    origins: dict[str, object] = {"trusted_origins": trusted, "storage_origins": trusted}
+    replica = Replica(
+        folder / "replica",
+        primary=primary.url,
+        connect_to=link.address,
+        settings={"primary": origins},
+    )
+    return Region(link, stack.enter_context(replica))

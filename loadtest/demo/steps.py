@@ -11,9 +11,10 @@ from loadtest.demo.promise import (
     crosses_once,
     nothing_fetched_back,
     stays_in_region,
+    uses_the_link,
     works_without_primary,
 )
-from loadtest.demo.scene import Scene
+from loadtest.demo.scene import SHARE, Region, Scene
 from loadtest.demo.table import Row
 from loadtest.image import Image, make_image
 
@@ -44,8 +45,8 @@ class Steps:
 
         Raises: ProgramFailed: a client couldn't do its work.
         """
-        replica = self._scene.replica.address
-        direct = self._pull(self._scene.link.address, first)
+        replica = self._scene.near.replica.address
+        direct = self._pull(self._scene.near.link.address, first)
         yield Row("pull from the primary, over the link", direct)
         cold = self._pull(replica, first)
         yield Row("pull through the replica, cold", cold, as_fast_as(direct, first, cold))
@@ -56,6 +57,7 @@ class Steps:
         yield Row("push through the replica", self._push(third))
         pushed = self._pull(replica, third)
         yield Row("pull what was pushed", pushed, nothing_fetched_back(pushed))
+        yield from self._over_the_shared_link(first)
         if self._scene.primary.registry is not None:
             self._scene.primary.registry.end()
             outage = self._outage(first, third)
@@ -63,38 +65,50 @@ class Steps:
                 "primary stopped: new logins, both pulls", outage, works_without_primary(outage)
             )
 
+    def _over_the_shared_link(self, image: Image) -> Iterator[Row]:
+        far = self._scene.far
+        direct = self._pull(far.link.address, image, region=far)
+        yield Row(f"each connection 1/{SHARE} of the link: direct", direct)
+        cold = self._pull(far.replica.address, image, region=far)
+        yield Row("through a replica there, cold", cold, uses_the_link(direct, image, cold))
+
     def _client(self, registry: str) -> Client:
         self._clients += 1
         folder = self._scene.folder / f"client{self._clients}"
         primary = self._scene.primary
         return Client(folder, registry, primary.repository, primary.login)
 
-    def _pull(self, registry: str, image: Image, clients: int = 1) -> Cost:
+    def _pull(
+        self, registry: str, image: Image, clients: int = 1, region: Region | None = None
+    ) -> Cost:
         """Let new clients pull *image* at once; only the pulls are timed."""
         crowd = [self._client(registry) for _ in range(clients)]
         with ThreadPoolExecutor(clients) as pool:
-            cost = self._measure(lambda: list(pool.map(lambda client: client.pull(image), crowd)))
+            cost = self._measure(
+                lambda: list(pool.map(lambda client: client.pull(image), crowd)), region
+            )
         for client in crowd:
             client.check(image)
         return cost
 
     def _push(self, image: Image) -> Cost:
-        client = self._client(self._scene.replica.address)
+        client = self._client(self._scene.near.replica.address)
         return self._measure(lambda: client.push(image))
 
     def _outage(self, *images: Image) -> Cost:
         def log_in_and_pull() -> None:
             for image in images:
-                client = self._client(self._scene.replica.address)
+                client = self._client(self._scene.near.replica.address)
                 client.pull(image)
                 client.check(image)
 
         return self._measure(log_in_and_pull)
 
-    def _measure(self, work: Callable[[], object]) -> Cost:
-        before = self._scene.link.counts()
+    def _measure(self, work: Callable[[], object], region: Region | None = None) -> Cost:
+        link = (region or self._scene.near).link
+        before = link.counts()
         started = time.monotonic()
         work()
         seconds = time.monotonic() - started
-        after = self._scene.link.counts()
+        after = link.counts()
         return Cost(seconds, after.down_bytes - before.down_bytes, after.up_bytes - before.up_bytes)
