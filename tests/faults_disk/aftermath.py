@@ -9,8 +9,9 @@ import pytest
 from proxy.oci.digest import Digest
 from proxy.oci.errors import BlobUnknown, RegistryError
 from proxy.oci.request import BlobPull, ManifestPull
+from proxy.registry.interrupted import read_marks
 from proxy.registry.sidecar import Sidecar
-from tests.faults_disk.driver import BLOB, MANIFEST, PUSHED
+from tests.faults_disk.driver import BLOB, LARGE, MANIFEST, PUSHED
 from tests.registry_store.ground import (
     A,
     B,
@@ -68,11 +69,11 @@ async def check(root: Path, *, may_dangle: bool = False, is_damaged: bool = Fals
     if not is_damaged:
         check_what_is_visible(root, may_dangle=may_dangle)
     primary, heard = MemoryPrimary(), Heard()
-    for data in (BLOB, MANIFEST, PUSHED):
+    for data in (BLOB, LARGE, MANIFEST, PUSHED):
         primary.add(data, A, B)
     sidecar = Sidecar(root / "proxima.sqlite")
     async with opened_ground(root, primary, heard) as ground:
-        assert spooled(ground.tree) == []
+        check_spool(ground)
         await sidecar.open()
         assert sidecar.failures == 0
         if is_damaged:
@@ -93,6 +94,17 @@ async def find_damage(ground: Ground) -> None:
     await eventually(lambda: not wrong_blobs(ground.tree.layout.root), what="set aside")
 
 
+def check_spool(ground: Ground) -> None:
+    """What a start leaves in the spool are fills of which as much is right as their marks say."""
+    marks = read_marks(ground.tree.layout.spool)
+    names = [name for mark in marks for name in (mark.path.name, f"{mark.path.name}.mark")]
+    assert spooled(ground.tree) == sorted(names)
+    for mark in marks:
+        (data,) = (each for each in (BLOB, LARGE) if mark.digest.matches(each))
+        assert mark.size == len(data)
+        assert mark.path.read_bytes()[: mark.here] == data[: mark.here]
+
+
 def check_what_is_visible(root: Path, *, may_dangle: bool) -> None:
     assert wrong_blobs(root) == set()
     assert wrong_links(root) == []
@@ -103,7 +115,7 @@ async def check_pulls(ground: Ground) -> None:
     """Everything is pulled right and complete, and kept."""
     manifest = await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))
     assert await read_all(manifest) == MANIFEST
-    for data in (BLOB, PUSHED):
+    for data in (BLOB, LARGE, PUSHED):
         pull = BlobPull(A, Digest.of(data))
         assert await read_all(await ground.fill.open(pull)) == data
         await eventually(lambda: ground.fill.flights == 0)

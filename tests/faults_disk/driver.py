@@ -15,14 +15,18 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.oci.descriptor import OCTET_STREAM
 from proxy.oci.digest import Digest
+from proxy.oci.errors import Unavailable
 from proxy.oci.reference import Tag
 from proxy.oci.request import BlobPull, ManifestPull
-from proxy.registry import spool
+from proxy.registry import breaks, flight, spool, store
+from proxy.registry import segments as segments_module
 from proxy.registry.clock import SystemClock
 from proxy.registry.layout import LinkKind
 from proxy.registry.sidecar import Sidecar
@@ -42,8 +46,10 @@ from tests.support.layers import random_bytes
 
 BLOB = random_bytes(300_000, "blob")
 PUSHED = random_bytes(150_000, "pushed")
+LARGE = random_bytes(700_000, "large")
+LAYER = {"mediaType": OCTET_STREAM, "digest": str(Digest.of(LARGE)), "size": len(LARGE)}
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": []}).encode()
+MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "layers": [LAYER]}).encode()
 TAG = Tag("1.0")
 
 
@@ -63,10 +69,38 @@ async def fill(bench: Bench) -> None:
     ground.primary.send = broken_after(100_000)
     assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(BLOB)))) == BLOB
     assert await read_all(await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))) == MANIFEST
-    while ground.fill.flights:
-        await asyncio.sleep(0.001)
+    await ended(ground)
     await bench.book.apply(A, TAG, Digest.of(MANIFEST), SystemClock().now())
     await bench.sidecar.flush()
+
+
+async def segments(bench: Bench) -> None:
+    """A blob that its manifest announces as large, in segments of which one breaks."""
+    ground = bench.ground
+    assert await read_all(await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))) == MANIFEST
+    ground.primary.send = broken_after(50_000)
+    assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(LARGE)))) == LARGE
+    await ended(ground)
+
+
+async def interrupt(bench: Bench) -> None:
+    """A large blob whose link stays away after a while; it goes on from its mark."""
+    ground = bench.ground
+    assert await read_all(await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))) == MANIFEST
+    ground.primary.gives_up_after = 400_000
+    with suppress(Unavailable):
+        await read_all(await ground.fill.open(BlobPull(A, Digest.of(LARGE))))
+    await ended(ground)
+    ground.primary.gives_up_after = None
+    before = ground.primary.sent_bytes
+    assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(LARGE)))) == LARGE
+    assert ground.primary.sent_bytes - before < len(LARGE)
+    await ended(ground)
+
+
+async def ended(ground: Ground) -> None:
+    while ground.fill.flights:
+        await asyncio.sleep(0.001)
 
 
 async def share(bench: Bench) -> None:
@@ -121,7 +155,8 @@ async def start(bench: Bench) -> None:
 
 
 WORKS: dict[str, Callable[[Bench], Awaitable[None]]] = {
-    work.__name__: work for work in (fill, share, push, retag, mend, delete, start)
+    work.__name__: work
+    for work in (fill, segments, interrupt, share, push, retag, mend, delete, start)
 }
 
 
@@ -142,7 +177,8 @@ async def do(name: str, root: Path, *, is_inline: bool) -> None:
     primary, heard = MemoryPrimary(), Heard()
     primary.add(BLOB, A, B)
     primary.add(MANIFEST, A)
-    spool.SYNC_EVERY_BYTES = 64 << 10
+    primary.add(LARGE, A)
+    make_small()
     sidecar = Sidecar(root / "proxima.sqlite")
     executor = Inline() if is_inline else None
     if executor is not None:
@@ -155,6 +191,15 @@ async def do(name: str, root: Path, *, is_inline: bool) -> None:
         await WORKS[name](Bench(ground, sidecar, book, copies))
         await copies.close()
         await sidecar.close()
+
+
+def make_small() -> None:
+    """Let what happens to large blobs happen to small ones."""
+    spool.SYNC_EVERY_BYTES = 64 << 10
+    segments_module.LONGEST_BYTES = store.LONGEST_BYTES = 100_000
+    segments_module.SHORTEST_BYTES = 40_000
+    flight.WORTH_KEEPING_BYTES = 64 << 10
+    breaks.WAIT_AFTER_BREAK_SECONDS = (0.0, 0.0, 0.0)
 
 
 def serve() -> None:

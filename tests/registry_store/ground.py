@@ -162,6 +162,9 @@ class MemoryPrimary:
     asked: list[tuple[str, Pull]] = field(default_factory=list)
     breaks: int = 0
     open_streams: int = 0
+    sent_bytes: int = 0
+    gives_up_after: int | None = None
+    """How many bytes of blobs are sent before every transfer breaks, and every further one."""
     weather: LinkWeather = field(default_factory=lambda: LinkWeather(time.monotonic))
 
     @property
@@ -222,6 +225,9 @@ class MemoryPrimary:
 
     async def _sent(self, data: bytes) -> AsyncGenerator[bytes]:
         async for chunk in self.send(data):
+            if self.gives_up_after is not None and self.sent_bytes >= self.gives_up_after:
+                raise LinkBroken
+            self.sent_bytes += len(chunk)
             yield chunk
 
 
