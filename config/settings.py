@@ -82,6 +82,12 @@ class ListenSettings:
     ops: Address = setting(
         listen_address(), "127.0.0.1:9100", "Address of health checks and metrics."
     )
+    proxy_protocol: bool = setting(
+        boolean(),
+        default=False,
+        doc="Whether every connection to `registry` comes from a proxy in "
+        "`access.trusted_proxies` and begins with a PROXY protocol header, version 1 or 2.",
+    )
     names: tuple[str, ...] = several(
         host(),
         (),
@@ -231,7 +237,7 @@ class AccessSettings:
         duration("60s", "1h"), "5m", "Time a pull token of ours is valid."
     )
     trusted_proxies: tuple[Network, ...] = several(
-        network(), (), "Networks of proxies whose `X-Forwarded-*` headers are believed."
+        network(), (), "Networks of proxies that are believed about whom they speak for."
     )
     max_decisions: int = setting(integer(1_000, 10_000_000), 100_000, "Rights remembered at once.")
 

@@ -24,8 +24,11 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.telemetry import EventLog, Metrics, Telemetry
+from proxy.web.acceptor import Tls
 from proxy.web.admit import Gate
+from proxy.web.announced import Announcements
 from proxy.web.control import ControlSocket
+from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners, open_socket
 from proxy.web.ops import ops_application
 from proxy.web.protocol import ConnectionTimes, Server
@@ -73,7 +76,8 @@ class Replica:
         network = open_network(settings, f"proxima-{issuer.key_id}", self._clock.now, stack)
         ground = await self._ground(tree, network)
         self._chain = build_chain(settings, ground, stack)
-        self._gate = build_gate(settings, ground, self._chain, issuer, stack)
+        self._forwarding = Forwarding(settings.access.trusted_proxies)
+        self._gate = build_gate(settings, ground, self._chain, issuer, self._forwarding, stack)
         self._watch(network, ground)
         await self._open_ops(network)
         await self._open_control(ground)
@@ -113,11 +117,14 @@ class Replica:
         if max_connections < settings.max_connections:
             self._telemetry.log.warning("listen.few_descriptors", max_connections=max_connections)
         self._server = Server(gate.handle, gate.refuse, times, max_connections)
-        self._listeners = Listeners(self._server, settings.backlog)
-        self._stack.push_async_callback(self._listeners.end)
         certificates = self._certificates()
-        if certificates:
-            self._listeners.use_tls(certificates.context, settings.header_timeout)
+        self._listeners = Listeners(
+            self._server,
+            settings.backlog,
+            tls=Tls(certificates.context, settings.header_timeout) if certificates else None,
+            announcements=self._announcements() if settings.proxy_protocol else None,
+        )
+        self._stack.push_async_callback(self._listeners.end)
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
             self._own(certificates.follow())
@@ -127,6 +134,11 @@ class Replica:
         if tls.certificate is None or tls.key is None:
             return None
         return Certificates(tls.certificate, tls.key, tls.reread, self._telemetry.log)
+
+    def _announcements(self) -> Announcements:
+        timeout = self._settings.listen.header_timeout
+        log, metrics = self._telemetry.log, self._telemetry.metrics
+        return Announcements(self._forwarding.is_trusted, timeout, log, metrics)
 
     async def _open_ops(self, network: Network) -> None:
         def details() -> dict[str, object]:
