@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from config.declare import Key, settings_of
+from config.problems import ConfigError, Problem
 from config.settings import Settings
 
 
@@ -20,7 +21,10 @@ class Change:
 
 
 def change(running: Settings, fresh: Settings) -> Change:
-    """Give what becomes of running settings when *fresh* ones were read."""
+    """Give what becomes of running settings when *fresh* ones were read.
+
+    Raises: ConfigError: what may change now doesn't go with what waits for a restart.
+    """
     settings = running
     changed, needs_restart = [], []
     for each in settings_of(Settings):
@@ -32,6 +36,9 @@ def change(running: Settings, fresh: Settings) -> Change:
             changed.append(each.key)
         else:
             needs_restart.append(each.key)
+    if settings.listen.proxy_protocol and not settings.access.trusted_proxies:
+        expected = "one network or more until a restart ends listen.proxy_protocol"
+        raise ConfigError([Problem("access.trusted_proxies", expected, "nothing")])
     return Change(settings, tuple(changed), tuple(needs_restart))
 
 

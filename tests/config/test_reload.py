@@ -4,7 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import pytest
 
-from config import Setting, Settings, change, load, settings_of
+from config import ConfigError, Setting, Settings, change, load, settings_of
 from config.docs import page
 from config.reload import _value, _with
 
@@ -39,6 +39,16 @@ def test_a_setting_that_waits_goes_on_waiting() -> None:
     first = change(RUNNING, fresh)
     assert change(first.settings, fresh).needs_restart == ("listen.backlog",)
     assert change(first.settings, RUNNING).needs_restart == ()
+
+
+def test_front_ends_stay_trusted_while_they_are_needed() -> None:
+    """Trust in front ends doesn't end before the PROXY protocol does, which takes a restart."""
+    environ = {
+        "PROXIMA_LISTEN__PROXY_PROTOCOL": "true",
+        "PROXIMA_ACCESS__TRUSTED_PROXIES": "10.0.0.0/8",
+    }
+    with pytest.raises(ConfigError, match=r"access\.trusted_proxies: .* until a restart"):
+        change(load(None, environ, REQUIRED), RUNNING)
 
 
 @pytest.mark.parametrize("setting", EVERYTHING, ids=[each.key for each in EVERYTHING])
