@@ -1,16 +1,19 @@
 """The settings of `proxima replica`: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
+from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme
 from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.loader import load
 from config.problems import ConfigError, Problem
-from config.settings import Freshness, LogLevel, OtherPaths, PublicScheme, Settings, TagPolicy
+from config.reload import Change, change
+from config.settings import Settings, TagPolicy
 from config.values import Address, ByteSize, Duration, Secret
 
 __all__ = [
     "Address",
     "ByteSize",
+    "Change",
     "ConfigError",
     "Duration",
     "Freshness",
@@ -22,6 +25,7 @@ __all__ = [
     "Setting",
     "Settings",
     "TagPolicy",
+    "change",
     "check_files",
     "effective_names",
     "load",

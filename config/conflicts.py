@@ -20,6 +20,10 @@ def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
         expected = '"https" or nothing, since tls.certificate is set'
         yield Problem("listen.public_scheme", expected, '"http"')
 
+    if _raw(given, "listen.proxy_protocol") is True and not _raw(given, "access.trusted_proxies"):
+        expected = "one network or more, since listen.proxy_protocol is set"
+        yield Problem("access.trusted_proxies", expected, "nothing")
+
 
 def _needs(given: Mapping[Key, Given], key: str, *others: str) -> Iterator[Problem]:
     """Give a problem if *key* is there without any of the *others*."""

@@ -5,7 +5,7 @@ as its value is. `settings_of` lists what was declared; loader and docs work fro
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -33,7 +33,8 @@ class Rule:
     """What is declared of a setting.
 
     Shape: kind is that of the value, or of each item of a list; table is what items that are tables
-           become; default is as TOML writes it, None where there is none; flag may be empty.
+           become; default is as TOML writes it, None where there is none; flag may be empty;
+           is_reloaded: a replica that runs takes a new value over at SIGHUP.
     """
 
     doc: str
@@ -45,6 +46,7 @@ class Rule:
     at_least: int = 0
     flag: str = ""
     origins: frozenset[Origin] = frozenset(Origin)
+    is_reloaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,9 @@ class Setting:
         return "PROXIMA_" + "__".join(self.path).upper()
 
 
-def setting(kind: Kind[T], default: str | int, doc: str) -> T:
+def setting(kind: Kind[T], default: str | int, doc: str, *, reload: bool = False) -> T:
     """Declare a setting with a default, written as in TOML."""
-    return _field(Rule(doc, kind, default=default), kind.read(default))
+    return _field(Rule(doc, kind, default=default, is_reloaded=reload), kind.read(default))
 
 
 def optional(kind: Kind[T], doc: str) -> T | None:
@@ -81,11 +83,17 @@ def required(kind: Kind[T], doc: str, flag: str = "") -> T:
 
 
 def several(
-    kind: Kind[T], default: tuple[str, ...], doc: str, at_least: int = 0, flag: str = ""
+    kind: Kind[T],
+    default: tuple[str, ...],
+    doc: str,
+    *,
+    at_least: int = 0,
+    flag: str = "",
+    reload: bool = False,
 ) -> tuple[T, ...]:
     """Declare a list."""
     rule = Rule(doc, kind, default=default, is_list=True, at_least=at_least, flag=flag)
-    return _field(rule, tuple(map(kind.read, default)))
+    return _field(replace(rule, is_reloaded=reload), tuple(map(kind.read, default)))
 
 
 def secret(doc: str) -> Secret | None:
@@ -93,11 +101,11 @@ def secret(doc: str) -> Secret | None:
     return _field(Rule(doc, hidden(), origins=frozenset({Origin.ENVIRONMENT})), None)
 
 
-def tables(table: type[T], doc: str) -> tuple[T, ...]:
+def tables(table: type[T], doc: str, *, reload: bool = False) -> tuple[T, ...]:
     """Declare a list of tables: it comes from the file alone."""
     only_file = frozenset({Origin.FILE})
     rule = Rule(doc, raw_table(), table, default=(), is_list=True, origins=only_file)
-    return _field(rule, ())
+    return _field(replace(rule, is_reloaded=reload), ())
 
 
 def section(table: type[T]) -> T:

@@ -32,6 +32,10 @@ problems. `proxima check-config` also looks at the files that settings name. Com
 - A **list** in a variable or flag is separated by commas; an empty text is an empty list.
 - A **path** that is relative starts at the working directory of the process.
 - A **secret** is never read from the settings file and never printed.
+- **A change** says what takes a new value up. SIGHUP makes a replica read its file again, look at
+  the certificate, and read the password of `primary.password_file`. The line `settings.reloaded` of
+  its log names what changed, `settings.need_restart` what waits for a restart, and
+  `settings.not_reloaded` every problem of a file that changed nothing.
 
 Variables that Kubernetes makes for services called `proxima...` (`PROXIMA_SERVICE_HOST`,
 `PROXIMA_PORT_443_TCP`, ...) are ignored.
@@ -77,8 +81,12 @@ def _item_table(setting: Setting) -> Iterator[str]:
 
 
 def _settings_table(settings: Iterable[Setting]) -> Iterator[str]:
-    rows = ([_code(each.path[-1]), *_meaning(each), _other_ways(each)] for each in settings)
-    yield from _table(["Key", "Type", "Default", "What it does", "Variable, flag"], rows)
+    head = ["Key", "Type", "Default", "What it does", "Variable, flag", "A change"]
+    rows = (
+        [_code(each.path[-1]), *_meaning(each), _other_ways(each), _taken_up(each)]
+        for each in settings
+    )
+    yield from _table(head, rows)
 
 
 def _meaning(setting: Setting) -> tuple[str, str, str]:
@@ -103,6 +111,10 @@ def _other_ways(setting: Setting) -> str:
     ways = [setting.variable] if Origin.ENVIRONMENT in setting.rule.origins else []
     ways += [setting.rule.flag] if setting.rule.flag else []
     return ", ".join(map(_code, ways)) or "file only"
+
+
+def _taken_up(setting: Setting) -> str:
+    return "SIGHUP" if setting.rule.is_reloaded else "restart"
 
 
 def _code(text: str) -> str:

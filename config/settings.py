@@ -5,9 +5,9 @@ written: a relative one starts at the working directory of the process.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
+from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme
 from config.declare import optional, required, secret, section, setting, several, tables
 from config.kinds import (
     Network,
@@ -35,39 +35,6 @@ _REPOSITORIES = text(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*", "repository pattern", 
 _TAGS = text(r"[A-Za-z0-9._*-]{1,128}", "tag pattern", "release-*")
 
 
-class PublicScheme(StrEnum):
-    """The scheme in the URLs we hand to clients."""
-
-    OF_LISTENER = ""
-    HTTP = "http"
-    HTTPS = "https"
-
-
-class OtherPaths(StrEnum):
-    """What a request outside the registry's paths gets."""
-
-    REFUSE = "refuse"
-    REDIRECT = "redirect"
-
-
-class Freshness(StrEnum):
-    """What keeps a tag current."""
-
-    EVENT = "event"
-    TTL = "ttl"
-    ALWAYS = "always"
-    NEVER = "never"
-
-
-class LogLevel(StrEnum):
-    """The least important lines that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenSettings:
     """Where clients and operators reach the replica."""
@@ -81,6 +48,12 @@ class ListenSettings:
     )
     ops: Address = setting(
         listen_address(), "127.0.0.1:9100", "Address of health checks and metrics."
+    )
+    proxy_protocol: bool = setting(
+        boolean(),
+        default=False,
+        doc="Whether every connection to `registry` comes from a proxy in "
+        "`access.trusted_proxies` and begins with a PROXY protocol header, version 1 or 2.",
     )
     names: tuple[str, ...] = several(
         host(),
@@ -106,7 +79,10 @@ class ListenSettings:
         duration("100ms", "1h"), "60s", "Time after which a client that takes no byte is cut."
     )
     drain_limit: Duration = setting(
-        duration("0s", "1h"), "300s", "Time requests in flight have to finish after SIGTERM."
+        duration("0s", "1h"),
+        "300s",
+        "Time requests in flight have to finish after SIGTERM.",
+        reload=True,
     )
     other_paths: OtherPaths = setting(
         choice(OtherPaths),
@@ -154,10 +130,13 @@ class PrimarySettings:
     )
     password: Secret | None = secret("Password of `username`, instead of `password_file`.")
     trusted_origins: tuple[str, ...] = several(
-        origin(), (), "Origins of token realms that may see credentials, beside the primary's."
+        origin(),
+        (),
+        "Origins of token realms that may see credentials, beside the primary's.",
+        reload=True,
     )
     storage_origins: tuple[str, ...] = several(
-        origin(), (), "Origins to which the primary may redirect reads of blobs."
+        origin(), (), "Origins to which the primary may redirect reads of blobs.", reload=True
     )
     location_prefixes: tuple[str, ...] = several(
         _PREFIX, (), "Path prefixes outside `/v2/` that the `Location` of an upload may have."
@@ -225,18 +204,25 @@ class AccessSettings:
     """Who may pull, and how long that is known."""
 
     ttl: Duration = setting(
-        duration("1s", "1h"), "60s", "Time after which the primary is asked again about a right."
+        duration("1s", "1h"),
+        "60s",
+        "Time after which the primary is asked again about a right.",
+        reload=True,
     )
     outage_grace: Duration = setting(
         duration("0s", "720h"),
         "24h",
         "Time since the primary's last yes for which it still counts while the primary is away.",
+        reload=True,
     )
     token_lifetime: Duration = setting(
         duration("60s", "1h"), "5m", "Time a pull token of ours is valid."
     )
     trusted_proxies: tuple[Network, ...] = several(
-        network(), (), "Networks of proxies whose `X-Forwarded-*` headers are believed."
+        network(),
+        (),
+        "Networks of proxies that are believed about whom they speak for.",
+        reload=True,
     )
     max_decisions: int = setting(integer(1_000, 10_000_000), 100_000, "Rights remembered at once.")
 
@@ -262,15 +248,21 @@ class TagsSettings:
     """How long a tag's digest is taken as current."""
 
     ttl: Duration = setting(
-        duration("0s", "24h"), "60s", "Time after which a tag is checked at the primary."
+        duration("0s", "24h"),
+        "60s",
+        "Time after which a tag is checked at the primary.",
+        reload=True,
     )
     stale_limit: Duration = setting(
         duration("0s", "8760h"),
         "24h",
         "Time since the last check for which a tag is answered while the primary is away.",
+        reload=True,
     )
     policies: tuple[TagPolicy, ...] = tables(
-        TagPolicy, "Rules by pattern: the first that matches counts, `event` where none does."
+        TagPolicy,
+        "Rules by pattern: the first that matches counts, `event` where none does.",
+        reload=True,
     )
 
 
@@ -278,7 +270,9 @@ class TagsSettings:
 class LogSettings:
     """What is logged."""
 
-    level: LogLevel = setting(choice(LogLevel), "info", "Least important lines that are logged.")
+    level: LogLevel = setting(
+        choice(LogLevel), "info", "Least important lines that are logged.", reload=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from config import Settings, read_password
+from config import Secret, Settings, read_password
 from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
@@ -46,11 +46,17 @@ def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
     """Give an empty memory of callers; it holds our own identity where one is configured."""
     access = settings.access
     keeper = CredentialKeeper(access.ttl, clock.now)
-    password = read_password(settings)
-    if settings.primary.username and password is not None:
-        keeper.hold_own(REPLICA, Basic(settings.primary.username, password.reveal()))
+    hold_own_identity(keeper, settings, read_password(settings))
     limits = (access.ttl, access.outage_grace, access.max_decisions, clock.now)
     return KnownCallers(keeper, Decisions(*limits), Decisions(*limits), Decisions(*limits))
+
+
+def hold_own_identity(
+    keeper: CredentialKeeper, settings: Settings, password: Secret | None
+) -> None:
+    """Hold the replica's own credential, where one is configured."""
+    if settings.primary.username and password is not None:
+        keeper.hold_own(REPLICA, Basic(settings.primary.username, password.reveal()))
 
 
 def open_store(settings: Settings, tree: Tree, stack: AsyncExitStack) -> Store:

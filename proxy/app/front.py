@@ -25,7 +25,12 @@ from proxy.web.token import TokenRoute
 
 
 def build_gate(
-    settings: Settings, ground: Ground, chain: Chain, issuer: Issuer, stack: AsyncExitStack
+    settings: Settings,
+    ground: Ground,
+    chain: Chain,
+    issuer: Issuer,
+    forwarding: Forwarding,
+    stack: AsyncExitStack,
 ) -> Gate:
     """Give what every request goes through."""
     own_names = OwnNames(settings)
@@ -39,12 +44,7 @@ def build_gate(
         _handlers(settings, ground, chain, issuer, own_names, stack),
         _paths(settings),
     )
-    admission = Admission(
-        names,
-        ground.network.via,
-        Forwarding(settings.access.trusted_proxies),
-        settings.listen.public_scheme,
-    )
+    admission = Admission(names, ground.network.via, forwarding, settings.listen.public_scheme)
     telemetry = ground.telemetry
     return Gate(admission, routes.answer, challenges.write, telemetry.log, telemetry.metrics)
 

@@ -20,8 +20,16 @@ class Network:
     session: Session
     link: PrivateLink
     realms: RealmOrigins
+    trusted: TrustedOrigins
     storage: TrustedOrigins
+    addresses: AddressPolicy
     via: str
+
+    def trust(self, settings: Settings) -> None:
+        """Let requests and credentials go where *settings* say, from the next request on."""
+        self.trusted.become(map(Origin.of, settings.primary.trusted_origins))
+        self.storage.become(map(Origin.of, settings.primary.storage_origins))
+        self.addresses.become(_hosts(settings))
 
 
 def open_network(
@@ -30,15 +38,12 @@ def open_network(
     """Open the way out; *name* is this replica's entry in Via."""
     primary = settings.primary
     origin = Origin.of(primary.url)
-    trusted = list(map(Origin.of, primary.trusted_origins))
-    storage = list(map(Origin.of, primary.storage_origins))
     resolver = DnsResolver(primary.nameservers) if primary.nameservers else None
     if resolver is not None:
         stack.push_async_callback(resolver.close)
-    hosts = [each.host for each in (origin, *trusted, *storage)]
-    hosts += [each.host for each in primary.connect_to]
+    addresses = AddressPolicy(_hosts(settings))
     session = Session(
-        AddressPolicy(hosts),
+        addresses,
         _limits(settings),
         resolver=resolver,
         ca_file=str(primary.ca_file) if primary.ca_file else None,
@@ -54,15 +59,17 @@ def open_network(
         via=via,
         clock=clock,
     )
-    return Network(
-        session,
-        link,
-        RealmOrigins(
-            origin, settings.listen.names, TrustedOrigins(trusted, "primary.trusted_origins")
-        ),
-        TrustedOrigins(storage, "primary.storage_origins"),
-        via,
-    )
+    trusted = TrustedOrigins(map(Origin.of, primary.trusted_origins), "primary.trusted_origins")
+    storage = TrustedOrigins(map(Origin.of, primary.storage_origins), "primary.storage_origins")
+    realms = RealmOrigins(origin, settings.listen.names, trusted)
+    return Network(session, link, realms, trusted, storage, addresses, via)
+
+
+def _hosts(settings: Settings) -> list[str]:
+    """Give the hosts that the settings name, whose addresses may be any."""
+    primary = settings.primary
+    urls = (primary.url, *primary.trusted_origins, *primary.storage_origins)
+    return [Origin.of(url).host for url in urls] + [each.host for each in primary.connect_to]
 
 
 def _limits(settings: Settings) -> Limits:

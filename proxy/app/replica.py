@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from config import Settings
+from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
 from proxy.app.network import Network, open_network
+from proxy.app.reload import Reloader
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
@@ -24,8 +25,11 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.telemetry import EventLog, Metrics, Telemetry
+from proxy.web.acceptor import Tls
 from proxy.web.admit import Gate
+from proxy.web.announced import Announcements
 from proxy.web.control import ControlSocket
+from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners, open_socket
 from proxy.web.ops import ops_application
 from proxy.web.protocol import ConnectionTimes, Server
@@ -73,13 +77,15 @@ class Replica:
         network = open_network(settings, f"proxima-{issuer.key_id}", self._clock.now, stack)
         ground = await self._ground(tree, network)
         self._chain = build_chain(settings, ground, stack)
-        self._gate = build_gate(settings, ground, self._chain, issuer, stack)
+        self._forwarding = Forwarding(settings.access.trusted_proxies)
+        self._gate = build_gate(settings, ground, self._chain, issuer, self._forwarding, stack)
+        self._reloader = Reloader(settings, ground, self._chain, self._forwarding)
         self._watch(network, ground)
         await self._open_ops(network)
         await self._open_control(ground)
         await self._listen(self._gate)
         self._own(_learn_challenge(ground.realm))
-        self._own(_forget_credentials(ground.callers.keeper, settings.access.ttl))
+        self._own(self._forget_credentials(ground.callers.keeper))
         self._own(self._measure_lag())
         self._state = "ready"
 
@@ -113,20 +119,28 @@ class Replica:
         if max_connections < settings.max_connections:
             self._telemetry.log.warning("listen.few_descriptors", max_connections=max_connections)
         self._server = Server(gate.handle, gate.refuse, times, max_connections)
-        self._listeners = Listeners(self._server, settings.backlog)
+        certificates = self._certificates = self._read_certificates()
+        self._listeners = Listeners(
+            self._server,
+            settings.backlog,
+            tls=Tls(certificates.context, settings.header_timeout) if certificates else None,
+            announcements=self._announcements() if settings.proxy_protocol else None,
+        )
         self._stack.push_async_callback(self._listeners.end)
-        certificates = self._certificates()
-        if certificates:
-            self._listeners.use_tls(certificates.context, settings.header_timeout)
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
             self._own(certificates.follow())
 
-    def _certificates(self) -> Certificates | None:
+    def _read_certificates(self) -> Certificates | None:
         tls = self._settings.tls
         if tls.certificate is None or tls.key is None:
             return None
         return Certificates(tls.certificate, tls.key, tls.reread, self._telemetry.log)
+
+    def _announcements(self) -> Announcements:
+        timeout = self._settings.listen.header_timeout
+        log, metrics = self._telemetry.log, self._telemetry.metrics
+        return Announcements(self._forwarding.is_trusted, timeout, log, metrics)
 
     async def _open_ops(self, network: Network) -> None:
         def details() -> dict[str, object]:
@@ -187,6 +201,22 @@ class Replica:
             await asyncio.sleep(LAG_PERIOD_SECONDS)
             self._telemetry.metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
+    async def _forget_credentials(self, keeper: CredentialKeeper) -> None:
+        """Let go of passwords that nobody uses any more, whether somebody comes or not."""
+        while True:
+            await asyncio.sleep(self._reloader.settings.access.ttl)
+            keeper.forget_unused()
+
+    async def reload(self, fresh: Settings) -> Change:
+        """Take over what may change at run time; look at the certificate's files.
+
+        Raises: ConfigError: nothing has changed.
+        """
+        made = await self._reloader.reload(fresh)
+        if self._certificates is not None:
+            await asyncio.to_thread(self._certificates.reread)
+        return made
+
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -199,7 +229,7 @@ class Replica:
         loop = asyncio.get_running_loop()
         log = self._telemetry.log
         self._state = "draining"
-        self._drain_until = loop.time() + self._settings.listen.drain_limit
+        self._drain_until = loop.time() + self._reloader.settings.listen.drain_limit
         self._listeners.close()
         self._server.pre_shutdown()
         log.info("replica.draining", requests=self._server.busy)
@@ -230,10 +260,3 @@ async def _learn_challenge(realm: Realm) -> None:
     """Ask for the primary's challenge at the start, so that an outage finds it remembered."""
     with suppress(RegistryError):
         await realm.challenge()
-
-
-async def _forget_credentials(keeper: CredentialKeeper, every_seconds: float) -> None:
-    """Let go of passwords that nobody uses any more, whether somebody comes or not."""
-    while True:
-        await asyncio.sleep(every_seconds)
-        keeper.forget_unused()

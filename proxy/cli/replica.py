@@ -13,6 +13,7 @@ import aiohttp
 from config import ConfigError, Settings
 from proxy.app import Replica
 from proxy.app.descriptors import raise_limit
+from proxy.cli import notify, reload
 from proxy.cli.settings import load_settings
 from proxy.oci.errors import RegistryError
 from proxy.registry.sqlite_file import SchemaTooNew
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace, runner: Runner) -> int:
         print(f"proxima: {problem}", file=sys.stderr)
         return 2
     raise_limit()
-    return runner(_serve(settings))
+    return runner(_serve(settings, arguments))
 
 
 def unfit_aiohttp() -> str | None:
@@ -47,13 +48,14 @@ def unfit_aiohttp() -> str | None:
     return None
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     always = {"region": settings.region} if settings.region else {}
     log = EventLog(sys.stdout.fileno(), Level[settings.log.level.name], **always)
-    stopping = asyncio.Event()
+    stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     replica = Replica(settings, log)
     try:
         await replica.start()
@@ -71,7 +73,12 @@ async def _serve(settings: Settings) -> int:
         primary=settings.primary.url,
         store=str(settings.store.root),
     )
+    notify.ready()
+    reloads = asyncio.create_task(reload.follow(hung_up, arguments, replica, log))
     await stopping.wait()
+    notify.stopping()
+    reloads.cancel()
+    await asyncio.wait((reloads,))
     await _stop(replica, stopping)
     log.flush()
     return 0

@@ -7,15 +7,20 @@ import sys
 from config import ConfigError, Settings, load, settings_of, warnings
 
 
-def load_settings(arguments: argparse.Namespace) -> Settings | None:
-    """Give the settings; None after printing what is wrong with them."""
+def read_settings(arguments: argparse.Namespace) -> Settings:
+    """Give the settings. Raises: ConfigError: with all problems."""
     flags = {
         setting.key: getattr(arguments, setting.key)
         for setting in settings_of(Settings)
         if setting.rule.flag
     }
+    return load(arguments.config, os.environ, flags)
+
+
+def load_settings(arguments: argparse.Namespace) -> Settings | None:
+    """Give the settings; None after printing what is wrong with them."""
     try:
-        settings = load(arguments.config, os.environ, flags)
+        settings = read_settings(arguments)
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"proxima: {problem}", file=sys.stderr)

@@ -60,8 +60,12 @@ class TrustedOrigins:
     """A closed set of origins, with the name of the setting that would open it."""
 
     def __init__(self, origins: Iterable[Origin], setting: str) -> None:
-        self._origins = frozenset(origins)
         self._setting = setting
+        self.become(origins)
+
+    def become(self, origins: Iterable[Origin]) -> None:
+        """Name these origins from now on, and no others."""
+        self._origins = frozenset(origins)
 
     def check(self, url: str) -> Origin:
         """Give the origin of *url* if it may be spoken to.
@@ -85,6 +89,10 @@ class AddressPolicy:
     """Which resolved addresses may be connected to."""
 
     def __init__(self, configured_hosts: Iterable[str]) -> None:
+        self.become(configured_hosts)
+
+    def become(self, configured_hosts: Iterable[str]) -> None:
+        """Go by these hosts from now on."""
         hosts = frozenset(configured_hosts)
         self._literals = {parsed for host in hosts if (parsed := _literal(host)) is not None}
         self._is_localhost_named = "localhost" in hosts

@@ -101,6 +101,10 @@ class CredentialKeeper:
         self._held: BoundedMap[Caller, _Held] = BoundedMap(MAX_HELD)
         self._own: dict[Caller, Credential] = {}
 
+    def keep_for(self, seconds: float) -> None:
+        """Let credentials be held for so long after their last use."""
+        self._keep_seconds = seconds
+
     def fingerprint(self, text: str) -> bytes:
         """Give the HMAC of something secret, to look it up by."""
         return hmac.digest(self._key, text.encode("utf-8", "surrogateescape"), hashlib.sha256)

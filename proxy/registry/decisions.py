@@ -66,12 +66,16 @@ class Decisions(Generic[K]):
     def __init__(
         self, ttl_seconds: float, grace_seconds: float, limit: int, clock: Callable[[], float]
     ) -> None:
+        self._clock = clock
+        self.hold_for(ttl_seconds, grace_seconds)
+        self._grants: BoundedMap[K, _Grant] = BoundedMap(limit)
+        self._refusals: BoundedMap[K, _Refusal] = BoundedMap(min(limit, MAX_REFUSALS))
+
+    def hold_for(self, ttl_seconds: float, grace_seconds: float) -> None:
+        """Let grants of before and from now on hold for so long."""
         self._ttl = ttl_seconds
         self._grace = grace_seconds
         self._retry = min(RETRY_SECONDS, ttl_seconds / 4)
-        self._clock = clock
-        self._grants: BoundedMap[K, _Grant] = BoundedMap(limit)
-        self._refusals: BoundedMap[K, _Refusal] = BoundedMap(min(limit, MAX_REFUSALS))
 
     def standing(self, key: K) -> Standing:
         """Say what is known."""

@@ -58,13 +58,20 @@ class Freshness(StrEnum):
     """Never: such tags don't move."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TagRules:
-    """The policy by repository and tag; `ttl` and `stale_limit` in seconds."""
+    """The policy by repository and tag; `ttl` and `stale_limit` in seconds.
+
+    All who go by the rules share them: what they become counts from the next answer on.
+    """
 
     policy: Callable[[Repository, Tag], Freshness]
     ttl: float
     stale_limit: float
+
+    def become(self, other: "TagRules") -> None:
+        """Take over other rules."""
+        self.policy, self.ttl, self.stale_limit = other.policy, other.ttl, other.stale_limit
 
 
 @dataclass(frozen=True, slots=True)

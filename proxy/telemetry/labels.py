@@ -49,6 +49,15 @@ class DecisionUse(StrEnum):
     GRACE = "grace"
 
 
+class HeaderRefusal(StrEnum):
+    """Why a connection was closed before its PROXY header was through."""
+
+    UNTRUSTED = "untrusted"
+    MALFORMED = "malformed"
+    LATE = "late"
+    LEFT = "left"
+
+
 class FillEnd(StrEnum):
     """How a fill ended."""
 

@@ -52,7 +52,7 @@ class EventLog:
 
     def __init__(self, descriptor: int, level: Level = Level.INFO, **always: Field) -> None:
         self._descriptor = descriptor
-        self._level = level
+        self.level = level
         self._always = always
         self._prefix = "".join(
             f",{quoted(name)}:{json.dumps(value)}" for name, value in always.items()
@@ -71,7 +71,7 @@ class EventLog:
 
     def request(self, line: RequestLine) -> None:
         """Write the line of one request."""
-        if self._level > Level.INFO:
+        if self.level > Level.INFO:
             return
         stale = "" if line.stale_seconds is None else f',"stale_seconds":{line.stale_seconds:.1f}'
         error = f',"error":{quoted(line.error[:MAX_TEXT_CHARACTERS])}' if line.error else ""
@@ -86,7 +86,7 @@ class EventLog:
         self._flush_soon()
 
     def _write(self, level: Level, event: str, fields: dict[str, Field]) -> None:
-        if level < self._level:
+        if level < self.level:
             return
         line: dict[str, Field] = {
             "time": round(time.time(), 3),

@@ -24,7 +24,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.utils import floatToGoString
 
-from proxy.telemetry.labels import DecisionUse, FillEnd, Kind, Origin, Outcome
+from proxy.telemetry.labels import DecisionUse, FillEnd, HeaderRefusal, Kind, Origin, Outcome
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 Tally = dict[tuple[str, ...], int]
@@ -55,6 +55,11 @@ class Metrics:
         self._sent = self._tally("sent_bytes", "Body bytes sent to clients.", origin=Origin)
         self._fills = self._counter("fills", "Fills ended.", "end")
         self._decisions = self._tally("decisions", "Rights looked up.", use=DecisionUse)
+        self._headers_refused = self._tally(
+            "proxy_headers_refused",
+            "Connections closed for want of a trusted front end's PROXY header.",
+            reason=HeaderRefusal,
+        )
         self.upstream_bytes = self._counter("upstream_bytes", "Body bytes read from the primary.")
         self.distinct_bytes = self._counter(
             "distinct_bytes", "Bytes of different contents that came from the primary."
@@ -111,6 +116,10 @@ class Metrics:
     def decided(self, use: DecisionUse) -> None:
         """Count one look-up of a right."""
         self._decisions[use,] += 1
+
+    def header_refused(self, reason: HeaderRefusal) -> None:
+        """Count one connection that was closed before its PROXY header was through."""
+        self._headers_refused[reason,] += 1
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a number that something else keeps."""

@@ -28,27 +28,35 @@ class Forwarding:
         peer = peer_of(request)
         if not self._trusted:
             return peer
-        return client_behind(
-            peer, request.headers.getall("X-Forwarded-For", ()), self._is_trusted_address
-        )
+        return client_behind(peer, _told(request, "X-Forwarded-For"), self._is_trusted_address)
+
+    def trust(self, networks: tuple[Network, ...]) -> None:
+        """Believe proxies of these networks from now on, and no others."""
+        self._trusted = networks
+
+    def is_trusted(self, peer: str) -> bool:
+        """Say whether the address of a peer is that of a trusted proxy."""
+        address = address_of(peer)
+        return address is not None and self._is_trusted_address(address)
 
     def scheme(self, request: web.BaseRequest) -> str:
         """Give the scheme that a trusted proxy says the client used; http where none does."""
-        told = request.headers.getall("X-Forwarded-Proto", ())
-        return "https" if told == ["https"] and self._is_from_trusted(request) else "http"
-
-    def _is_from_trusted(self, request: web.BaseRequest) -> bool:
-        peer = address_of(peer_of(request))
-        return peer is not None and self._is_trusted_address(peer)
+        told = _told(request, "X-Forwarded-Proto")
+        return "https" if told == ["https"] and self.is_trusted(peer_of(request)) else "http"
 
     def _is_trusted_address(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
 
 
 def peer_of(request: web.BaseRequest) -> str:
-    """Give the address at the other end of the connection."""
+    """Give the address at the other end of the connection, be it behind a PROXY header."""
     peer = request.protocol.peername
     return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def _told(request: web.BaseRequest, name: str) -> list[str]:
+    """Give the lines of a header; a request that the parser refused has no multidict of them."""
+    return request.headers.getall(name, []) if request.headers else []
 
 
 def client_behind(peer: str, lines: Sequence[str], is_trusted: Callable[[Address], bool]) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import socket
-import ssl
 
-from proxy.web.acceptor import TlsAcceptor
+from proxy.web.acceptor import Acceptor, Tls
+from proxy.web.announced import Announcements
 from proxy.web.protocol import Server
 
 Address = tuple[str, int]
@@ -31,20 +31,25 @@ def open_socket(address: Address) -> socket.socket:
 
 
 class Listeners:
-    """Some sockets that lead to one server, directly or through TLS."""
+    """Some sockets that lead to one server: directly, through TLS, behind front ends."""
 
-    def __init__(self, server: Server, backlog: int) -> None:
+    def __init__(
+        self,
+        server: Server,
+        backlog: int,
+        *,
+        tls: Tls | None = None,
+        announcements: Announcements | None = None,
+    ) -> None:
         self._server = server
         self._backlog = backlog
         self._plain: list[asyncio.Server] = []
-        self._acceptor: TlsAcceptor | None = None
+        self._acceptor: Acceptor | None = None
+        if tls is not None or announcements is not None:
+            self._acceptor = Acceptor(
+                server.protocol, server.has_room, tls=tls, announcements=announcements
+            )
         self.addresses: list[Address] = []
-
-    def use_tls(self, context: ssl.SSLContext, handshake_timeout: float) -> None:
-        """Let what is opened from now on speak TLS."""
-        self._acceptor = TlsAcceptor(
-            self._server, context, handshake_timeout, self._server.has_room
-        )
 
     async def open(self, addresses: tuple[Address, ...]) -> None:
         """Listen on all of them.
@@ -71,7 +76,7 @@ class Listeners:
             self._acceptor.close()
 
     async def end(self) -> None:
-        """Take no new connections, nor those that are still shaking hands."""
+        """Take no new connections, nor those that are still opening."""
         self.close()
         if self._acceptor is not None:
             await self._acceptor.end()

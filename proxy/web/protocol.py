@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from proxy.oci.errors import RegistryError
+from proxy.web.proxy_protocol import Endpoint
 from proxy.web.respond import error_response
 from proxy.web.unsent import unsent
 
@@ -36,6 +37,7 @@ class _Protocol(web.RequestHandler):
     """One connection."""
 
     __slots__ = (
+        "_client",
         "_header_timer",
         "_is_over",
         "_refuse",
@@ -45,7 +47,13 @@ class _Protocol(web.RequestHandler):
         "sending",
     )
 
-    def __init__(self, manager: "Server", refuse: Refusal, times: ConnectionTimes) -> None:
+    def __init__(
+        self,
+        manager: "Server",
+        refuse: Refusal,
+        times: ConnectionTimes,
+        client: Endpoint | None = None,
+    ) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -56,12 +64,18 @@ class _Protocol(web.RequestHandler):
         )
         self._times = times
         self._refuse = refuse
+        self._client = client
         self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._wire: asyncio.Transport | None = None
         self._is_over = False
         self.sending: asyncio.Task[Any] | None = None
         """What sends a body and wants to end with the connection."""
+
+    @property
+    def peername(self) -> Any:
+        """Give whom the connection comes from: the client that a front end announced, if any."""
+        return self._client or super().peername
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -84,8 +98,8 @@ class _Protocol(web.RequestHandler):
                 await super().start()
         finally:
             self._is_over = True
-            if self._wire is not None:
-                self._wire.close()
+            if self._wire is not None and not self._wire.is_closing():
+                self._wire.close()  # asyncio's TLS forgets its connection at a second close
             self._watch_writing()
 
     @property
@@ -201,7 +215,11 @@ class Server(web.Server):
         self._is_ending = False
 
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, self._refuse, self._times)
+        return self.protocol(None)
+
+    def protocol(self, client: Endpoint | None) -> web.RequestHandler:
+        """Make a protocol for a connection on behalf of *client*; None: of the peer itself."""
+        return _Protocol(self, self._refuse, self._times, client)
 
     def pre_shutdown(self) -> None:
         """Take no requests any more; those that are under way go on."""

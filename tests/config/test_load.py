@@ -21,6 +21,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
         (Address("0.0.0.0", 443), Address("::", 443)),
     ),
     "listen.ops": ("[::1]:0", Address("::1", 0)),
+    "listen.proxy_protocol": ("true", True),
     "listen.names": ("Registry.Example.com,[::1]:5001", ("registry.example.com", "[::1]:5001")),
     "listen.public_scheme": ("https", "https"),
     "listen.backlog": ("128", 128),
@@ -71,6 +72,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
 }
 # What must come along for a setting to be complete.
 COMPANIONS = {
+    "listen.proxy_protocol": ["access.trusted_proxies"],
     "tls.certificate": ["tls.key"],
     "tls.key": ["tls.certificate"],
     "primary.username": ["primary.password"],
@@ -307,6 +309,10 @@ def test_what_is_missing_and_how_to_set_it() -> None:
                 "PROXIMA_LISTEN__PUBLIC_SCHEME": "http",
             },
             ['listen.public_scheme: expected "https" or nothing, since tls.certificate is set'],
+        ),
+        (
+            {"PROXIMA_LISTEN__PROXY_PROTOCOL": "true"},
+            ["access.trusted_proxies: expected one network or more, since listen.proxy_protocol"],
         ),
     ],
 )

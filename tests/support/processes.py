@@ -196,7 +196,9 @@ def tail(log: Path) -> str:
 
 
 def is_installed(program: str) -> bool:
-    """Tell whether the program can be run here."""
+    """Tell whether the program can be run here; one that begins with "/" is a file of another."""
+    if program.startswith("/"):
+        return Path(program).exists()
     return shutil.which(program, path=_search_path()) is not None
 
 

@@ -164,10 +164,12 @@ def raw_connection(
     server_name: str | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
     receive_buffer_bytes: int | None = None,
+    source: str = "",
 ) -> Iterator[RawConnection]:
     """Connect to *address* (host:port) for the length of the block.
 
     receive_buffer_bytes: a small one makes a slow reader felt by the peer at once.
+    source: the address to come from, any of 127.0.0.0/8 on loopback.
     """
     host, _, port = address.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -176,6 +178,8 @@ def raw_connection(
         plain.settimeout(timeout_seconds)
         if receive_buffer_bytes is not None:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        if source:
+            plain.bind((source, 0))
         plain.connect((host.strip("[]"), int(port)))
         name = server_name or host.strip("[]")
         stream = tls.wrap_socket(plain, server_hostname=name) if tls else plain

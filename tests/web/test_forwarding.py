@@ -8,7 +8,7 @@ from proxy.web.forwarding import client_behind
 from tests.support.raw_http import exchange, request_bytes
 from tests.web.conftest import Place
 from tests.web.corpus import HOST
-from tests.web.serving import serving
+from tests.web.serving import LOOPS, serving
 
 TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.1/32", "2001:db8:ffff::/48")))
 PROXY = "10.0.0.1"
@@ -84,3 +84,14 @@ def test_the_log_names_the_client(place: Place, networks: list[str], logged: str
     with serving(place.upstream, access={"trusted_proxies": networks}) as served:
         assert exchange(served.address, request_bytes("GET", "/v2/", HOST, *forwarded)).status
         assert served.wait_event("request.answered")["client"] == logged
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_malformed_request_through_a_trusted_proxy_gets_400(place: Place, loop: str):
+    """C10: what can't be parsed has no forwarding headers; it is refused and logged as ever."""
+    networks = {"trusted_proxies": ["127.0.0.0/8"]}
+    with serving(place.upstream, loop=loop, access=networks) as served:
+        reply = exchange(served.address, b"NO HTTP\r\n\r\n")
+        assert (reply.status, reply.is_complete) == (400, True)
+        line = served.wait_event("request.answered", outcome="invalid")
+        assert (line["client"], line["level"]) == (HOST, "info")

@@ -1,5 +1,6 @@
 """TLS towards clients: what is offered, and certificates that change under way."""
 
+import gc
 import shutil
 import ssl
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import pytest
 from cryptography import x509
 
 from tests.support.certificates import Authority, ServerFiles
-from tests.support.raw_http import RawConnection, raw_connection, request_bytes
+from tests.support.raw_http import Ending, RawConnection, raw_connection, request_bytes
 from tests.support.waiting import wait_until
 from tests.web.corpus import HOST
 from tests.web.serving import LOOPS, Serving, serving
@@ -172,6 +173,23 @@ def test_plain_http_on_the_tls_port_is_not_answered(secured: Secured):
     with raw_connection(secured.served.address) as connection:
         connection.send(request_bytes("GET", "/v2/", HOST))
         assert connection.read_reply().status == 0
+
+
+def test_a_malformed_request_over_tls_ends_its_connection(secured: Secured):
+    """C10: 400 and the end, and nothing breaks behind it: another connection and a drain go on."""
+    tasks: list[object] = []
+    secured.served.thread.loop.set_exception_handler(lambda _, context: tasks.append(context))
+    with raw_connection(
+        secured.served.address, tls=secured.context(), server_name=NAME
+    ) as connection:
+        connection.send(b"NO HTTP\r\n\r\n")
+        assert connection.read_reply().status == 400
+        assert connection.wait_for_end() is not Ending.KEPT_OPEN
+    gc.collect()
+    with raw_connection(secured.served.address, tls=secured.context(), server_name=NAME) as other:
+        assert _answers(other)
+    secured.served.stop()
+    assert tasks == []
 
 
 @pytest.mark.parametrize("damage", ["no pair", "gone"])
