@@ -43,6 +43,7 @@ from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Stream
+from proxy.registry.room import Claim
 from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
 
@@ -60,6 +61,7 @@ class Flight:
         self.digest = digest
         self._fetcher = fetcher
         self._tree = store.tree
+        self._room = store.room
         self._integrity = store.integrity
         self._tail_bytes = tail_bytes
         self._sources: dict[BlobPull, None] = {}
@@ -141,8 +143,14 @@ class Flight:
             self.fail(exc)
             raise
         size = stream.resolution.descriptor.size if stream.is_sized else None
+        with self._room.claimed(self.digest) as claim:
+            return await self._bring(stream, size, claim)
+
+    async def _bring(self, stream: Stream, size: int | None, claim: Claim) -> int:
         try:
+            await claim.cover(size or 0)
             path, descriptor = await open_spool_file(self._tree, size)
+            claim.is_allocated = size is not None
         except BaseException as exc:
             await stream.aclose()
             self.fail(exc)
@@ -153,7 +161,7 @@ class Flight:
         if size:
             self.opened.set_result(growing)
         try:
-            await self._fill(stream, spool, size)
+            await self._fill(stream, spool, size, claim)
             await self._verify(spool, growing, size)
             await to_its_end(self._commit(spool))
         except BaseException as exc:
@@ -206,12 +214,12 @@ class Flight:
                 if asked.issuperset(self._sources):  # nobody joined meanwhile
                     raise
 
-    async def _fill(self, stream: Stream, spool: SpoolFile, size: int | None) -> None:
+    async def _fill(self, stream: Stream, spool: SpoolFile, size: int | None, claim: Claim) -> None:
         """Copy until all is here, going on after breaks from the byte that is here."""
         breaks = Breaks()
         while True:
             try:
-                await _copy(stream, spool, size)
+                await _copy(stream, spool, size, claim)
                 return
             except StoreUnavailable:
                 raise
@@ -260,7 +268,7 @@ class Flight:
         self.has_linked = True  # whoever is proven from here on sees to its link itself
 
 
-async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:
+async def _copy(stream: Stream, spool: SpoolFile, size: int | None, claim: Claim) -> None:
     """Write a stream's bytes behind those that are here, up to *size* if it is known.
 
     Raises: LinkBroken: it ended early. ContentMismatch: there is more than announced.
@@ -274,6 +282,7 @@ async def _copy(stream: Stream, spool: SpoolFile, size: int | None) -> None:
         already_here = 0
         if size is not None and spool.accepted + len(new) > size:
             raise ContentMismatch("the primary sent more than it announced")
+        await claim.cover_growing(spool.accepted + len(new))
         await spool.write(new)
     if size is not None and spool.accepted < size:
         raise LinkBroken
