@@ -97,6 +97,7 @@ class Replica:
         store = open_store(self._settings, tree, self._stack)
         capacity = Capacity(store, sidecar, self._clock, self._telemetry)
         self._stack.push_async_callback(capacity.close)
+        self._capacity = capacity
         return Ground(
             store,
             capacity,

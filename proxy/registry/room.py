@@ -73,7 +73,7 @@ class Claim:
     async def cover_growing(self, size: int) -> None:
         """As `cover`, and some more, for one that is asked again and again."""
         if size > self.size:
-            await self._room.admit(self, size + min(size, AHEAD_BYTES))
+            await self._room.admit(self, size + min(size // 8, AHEAD_BYTES))
 
     def release(self) -> None:
         """Give the room back: the content is stored by now and counts as that, or was given up."""
