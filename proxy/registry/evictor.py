@@ -14,10 +14,11 @@ from pathlib import Path
 from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry.ending import to_its_end
+from proxy.registry.order import BEGINNING, Entry, Place
 from proxy.registry.pins import Pins
 from proxy.registry.room import Room
 from proxy.registry.store import Store
-from proxy.registry.usage import BEGINNING, Entry, Place, Usage
+from proxy.registry.usage import Usage
 from proxy.telemetry import Telemetry
 
 PAGE = 512

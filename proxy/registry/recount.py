@@ -18,7 +18,6 @@ from proxy.registry.tree import Tree
 from proxy.registry.usage import Usage
 
 Found = dict[Digest, tuple[int, int]]
-REST_SECONDS = 0.002
 
 
 class Recount:
@@ -62,7 +61,7 @@ class Recount:
             {digest: size for digest, size in gone.items() if self._is_settled(digest)},
         )
         self._room.tell_if_high()
-        await asyncio.sleep(REST_SECONDS + time.monotonic() - began_at)
+        await asyncio.sleep(time.monotonic() - began_at)
         return True
 
     def _is_settled(self, digest: Digest) -> bool:

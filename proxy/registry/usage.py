@@ -3,123 +3,54 @@
 Rules:
 - The tree is the authority. This is an index over it in the sidecar, in the order of eviction, that
   the recount corrects; what it has in memory doesn't grow with the store.
-- Changes gather in memory and leave together; a use is written once a digest and minute at most.
+- Changes gather in memory and leave together, in the order in which they happened; a use is written
+  once a digest and minute at most.
 - A crash or a lost file costs order alone: the recount finds what is here by looking.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import IntEnum
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
 
 from proxy.oci.digest import Algorithm, Digest
+from proxy.registry.order import ALGORITHMS, Entry, Place, Rank, digest_of, key_of, rank_of
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
 
-SMALL_BYTES = 64 << 10
 MAX_PENDING = 200_000
 MAX_SEEN = 200_000
 MAX_EVICTED_MARKS = 100_000
 WRITE_AT_ONCE = 1_000
 
-_ALGORITHMS = (Algorithm.SHA256, Algorithm.SHA512)
 _HIGHEST = b"\xff" * 64
 _ADD = """
 INSERT INTO content VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
 SET size = excluded.size, rank = rank | excluded.rank, used_at = excluded.used_at
 """
+# A pulled rank is that of probation with its lowest bit set.
+_USE = "UPDATE content SET rank = rank | 1, used_at = ? WHERE key = ?"
+_REMOVE = "DELETE FROM content WHERE key = ?"
+_MARK = "INSERT OR REPLACE INTO evicted VALUES (?, ?, ?)"
+_UNMARK = "DELETE FROM evicted WHERE key = ?"
 _TRIM_MARKS = (
     "DELETE FROM evicted WHERE key IN (SELECT key FROM evicted ORDER BY at DESC LIMIT -1 OFFSET ?)"
 )
 
 
-class Rank(IntEnum):
-    """What goes first; within a rank what was used least recently does."""
-
-    PROBATION = 0
-    """Replicated, or kept from a push, and never pulled."""
-    PULLED = 1
-    SMALL_PROBATION = 2
-    """Manifests, configs and whatever else is small: little room, a round trip each."""
-    SMALL_PULLED = 3
-
-
-def rank_of(size: int, *, is_pulled: bool) -> Rank:
-    """Give the rank of a content."""
-    if size <= SMALL_BYTES:
-        return Rank.SMALL_PULLED if is_pulled else Rank.SMALL_PROBATION
-    return Rank.PULLED if is_pulled else Rank.PROBATION
-
-
-Place = tuple[int, int, bytes]
-BEGINNING: Place = (-1, 0, b"")
+class _Event(Enum):
+    ADDED = auto()
+    REMOVED = auto()
+    USED = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One content; `used_at` is in milliseconds, and only good for an order."""
+class _Change:
+    """What happened to a content, and what that is in the index."""
 
     digest: Digest
-    size: int
-    rank: Rank
-    used_at: int
-
-    @property
-    def place(self) -> Place:
-        """Where it stands in the order of eviction."""
-        return (self.rank, self.used_at, key_of(self.digest))
-
-
-def key_of(digest: Digest) -> bytes:
-    """Give the short form that the index has of a digest."""
-    return bytes((_ALGORITHMS.index(digest.algorithm),)) + bytes.fromhex(digest.hex)
-
-
-def digest_of(key: bytes) -> Digest:
-    """Give the digest that `key_of` made short."""
-    return Digest.parse(f"{_ALGORITHMS[key[0]]}:{key[1:].hex()}")
-
-
-@dataclass(slots=True)
-class _Pending:
-    """Changes that aren't written yet; no digest is both added and removed."""
-
-    added: dict[Digest, tuple[int, Rank, int]] = field(default_factory=dict)
-    removed: dict[Digest, int | None] = field(default_factory=dict)
-    used: dict[Digest, int] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.added) + len(self.removed) + len(self.used)
-
-    def follow(self, later: "_Pending") -> None:
-        """Take in what happened later."""
-        for digest in later.removed.keys() & self.added.keys():
-            del self.added[digest]
-        for digest in later.added.keys() & self.removed.keys():
-            del self.removed[digest]
-        self.added |= later.added
-        self.removed |= later.removed
-        self.used |= later.used
-
-    def statements(self, now: int) -> Iterator[Statement]:
-        for digest, evicted_size in self.removed.items():
-            key = key_of(digest)
-            yield "DELETE FROM content WHERE key = ?", (key,)
-            if evicted_size is not None:
-                yield "INSERT OR REPLACE INTO evicted VALUES (?, ?, ?)", (key, evicted_size, now)
-        for digest, (size, rank, used_at) in self.added.items():
-            key = key_of(digest)
-            yield _ADD, (key, size, int(rank), used_at)
-            yield "DELETE FROM evicted WHERE key = ?", (key,)
-        for digest, used_at in self.used.items():
-            # A pulled rank is the one of probation with its lowest bit set.
-            yield (
-                "UPDATE content SET rank = rank | 1, used_at = ? WHERE key = ?",
-                (used_at, key_of(digest)),
-            )
-        if self.removed:
-            yield _TRIM_MARKS, (MAX_EVICTED_MARKS,)
+    event: _Event
+    statements: tuple[Statement, ...]
 
 
 class Usage:
@@ -128,7 +59,7 @@ class Usage:
     def __init__(self, sidecar: Sidecar, wall: Callable[[], float]) -> None:
         self._sidecar = sidecar
         self._wall = wall
-        self._pending = _Pending()
+        self._pending: list[_Change] = []
         self._seen: set[Digest] = set()
         self._writing = asyncio.Lock()
         self._is_loaded = False
@@ -147,7 +78,7 @@ class Usage:
         if len(self._seen) >= MAX_SEEN:
             self._seen.clear()
         self._seen.add(digest)
-        self._note(_Pending(used={digest: self._now()}))
+        self._note(digest, _Event.USED, (_USE, (self._now(), key_of(digest))))
         return True
 
     def was_touched(self, digest: Digest) -> bool:
@@ -162,29 +93,33 @@ class Usage:
         """Note that the tree has a content now, *growth* bytes more than before."""
         self.stored_bytes += growth
         self.stored_contents += growth == size
-        rank = rank_of(size, is_pulled=is_pulled)
-        self._note(_Pending(added={digest: (size, rank, self._now())}))
+        key, rank = key_of(digest), rank_of(size, is_pulled=is_pulled)
+        self._note(
+            digest, _Event.ADDED, (_ADD, (key, size, int(rank), self._now())), (_UNMARK, (key,))
+        )
 
     def removed(self, digest: Digest, size: int, *, is_evicted: bool = False) -> None:
         """Note that a content of so many bytes left the tree."""
         self.stored_bytes -= size
         self.stored_contents -= 1
-        self._note(_Pending(removed={digest: size if is_evicted else None}))
+        key = key_of(digest)
+        marks = ((_MARK, (key, size, self._now())),) if is_evicted else ()
+        self._note(digest, _Event.REMOVED, (_REMOVE, (key,)), *marks)
 
     def missing(self, digest: Digest) -> None:
         """Note that a content that has an entry isn't in the tree."""
-        self._note(_Pending(removed={digest: None}))
+        self._note(digest, _Event.REMOVED, (_REMOVE, (key_of(digest),)))
 
     def _now(self) -> int:
         """Give a time that is later than all before, whatever the clock does."""
         self._latest = max(self._latest + 1, int(self._wall() * 1000))
         return self._latest
 
-    def _note(self, change: _Pending) -> None:
+    def _note(self, digest: Digest, event: _Event, *statements: Statement) -> None:
         if len(self._pending) >= MAX_PENDING:
             self.lost_changes += 1
             return
-        self._pending.follow(change)
+        self._pending.append(_Change(digest, event, statements))
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -197,14 +132,21 @@ class Usage:
             *place,
             count,
         )
-        found = [_entry(row) for row in rows or ()]
-        return [entry for entry in found if entry.digest not in self._pending.removed]
+        gone = self._known_gone()
+        found = (_entry(row) for row in rows or ())
+        return [entry for entry in found if entry.digest not in gone]
+
+    def _known_gone(self) -> set[Digest]:
+        """Give the contents that have an entry only since that couldn't be removed yet."""
+        moves = (each for each in self._pending if each.event is not _Event.USED)
+        latest = {each.digest: each.event for each in moves}
+        return {digest for digest, event in latest.items() if event is _Event.REMOVED}
 
     async def sizes_of(self, algorithm: Algorithm, first: int) -> dict[Digest, int] | None:
         """Give the contents whose digest begins with that byte; None if they can't be read now."""
         if not await self.write():
             return None
-        begin = bytes((_ALGORITHMS.index(algorithm), first))
+        begin = bytes((ALGORITHMS.index(algorithm), first))
         rows = await self._sidecar.all(
             "SELECT key, size FROM content WHERE key BETWEEN ? AND ?", begin, begin + _HIGHEST
         )
@@ -228,15 +170,13 @@ class Usage:
         async with self._writing:
             if not await self._load():
                 return False
-            if not len(self._pending):
-                return True
-            pending, self._pending = self._pending, _Pending()
-            statements = pending.statements(self._now())
-            while batch := list(islice(statements, WRITE_AT_ONCE)):
-                if not await self._sidecar.write_all(batch):
-                    pending.follow(self._pending)
-                    self._pending = pending
+            while batch := self._pending[:WRITE_AT_ONCE]:
+                statements = [each for change in batch for each in change.statements]
+                if any(change.event is _Event.REMOVED for change in batch):
+                    statements.append((_TRIM_MARKS, (MAX_EVICTED_MARKS,)))
+                if not await self._sidecar.write_all(statements):
                     return False
+                del self._pending[: len(batch)]
             return True
 
     async def _load(self) -> bool:
@@ -266,7 +206,7 @@ class Usage:
             )
             for digest, (size, used_at) in found.items()
         ]
-        batch += [("DELETE FROM content WHERE key = ?", (key_of(digest),)) for digest in gone]
+        batch += [(_REMOVE, (key_of(digest),)) for digest in gone]
         if batch and await self._sidecar.write_all(batch):
             self.stored_bytes += sum(size for size, _ in found.values()) - sum(gone.values())
             self.stored_contents += len(found) - len(gone)

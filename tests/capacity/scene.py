@@ -91,5 +91,3 @@ def stored_bytes(root: Path) -> int:
         except FileNotFoundError:
             continue
     return total
-
-

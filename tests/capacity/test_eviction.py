@@ -50,7 +50,9 @@ def test_the_store_stays_within_its_capacity(scene, upstream):
     scene.running.wait_idle()
     assert scene.stored_bytes <= CAPACITY
     assert scene.metric("evicted_contents_total") >= 40
-    assert scene.metric("evicted_bytes_total") == scene.metric("evicted_contents_total") * BLOB_BYTES
+    assert (
+        scene.metric("evicted_bytes_total") == scene.metric("evicted_contents_total") * BLOB_BYTES
+    )
     assert scene.metric("store_bytes") == scene.stored_bytes
     assert scene.metric("capacity_bytes") == CAPACITY
     lines = scene.running.events("store.evicted")
