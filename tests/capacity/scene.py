@@ -49,6 +49,15 @@ class Scene:
         """What the tree holds, by looking at it."""
         return stored_bytes(self.running.store)
 
+    @property
+    def taken_bytes(self) -> int:
+        """What the tree holds and fills under way have claimed, by the accounts."""
+
+        async def taken() -> int:
+            return self.capacity.room.taken_bytes
+
+        return self.running.thread.run(taken())
+
     def get(self, content: Blob, repository: str = REPOSITORY) -> Reply:
         return self.client.get(blob_path(repository, content.digest))
 
