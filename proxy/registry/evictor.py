@@ -14,6 +14,7 @@ from pathlib import Path
 from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry.ending import to_its_end
+from proxy.registry.layout import data_below
 from proxy.registry.order import BEGINNING, Entry, Place
 from proxy.registry.pins import Pins
 from proxy.registry.room import Room
@@ -57,6 +58,7 @@ class Evictor:
     async def _free(self, size_bytes: int) -> bool:
         async with self._turn:
             await self._pins.refresh()
+            await self._usage.write()
             if not await self._may_free(size_bytes):
                 return False
             return await self._evict(size_bytes) >= size_bytes
@@ -68,6 +70,7 @@ class Evictor:
         while freed < size_bytes and place is not None:
             async with self._turn:
                 await self._pins.refresh(PINS_SECONDS)
+                await self._usage.write()
                 part, place = await self._evict_page(place, size_bytes - freed)
             freed += part
             await asyncio.sleep(PAUSE_SECONDS)
@@ -114,14 +117,13 @@ class Evictor:
 
     async def _remove(self, chosen: Sequence[Entry]) -> int:
         started_at = time.monotonic()
-        layout = self._store.tree.layout
-        paths = [layout.data(entry.digest) for entry in chosen]
+        tree = self._store.tree
+        digests = [entry.digest for entry in chosen]
         try:
-            sizes = await self._store.tree.run(remove_contents, paths)
+            sizes = await tree.run(remove_contents, tree.layout.blobs, digests)
         except StoreUnavailable:
             return 0
-        gone = [(entry.digest, size) for entry, size in zip(chosen, sizes, strict=True)]
-        for digest, size in gone:
+        for digest, size in zip(digests, sizes, strict=True):
             self._note(digest, size)
         removed = [size for size in sizes if size >= 0]
         self._metrics.evicted_contents.inc(len(removed))
@@ -158,9 +160,9 @@ def enough(entries: Iterable[Entry], size_bytes: int) -> list[Entry]:
     return chosen
 
 
-def remove_contents(paths: Sequence[Path]) -> list[int]:
-    """Remove files with their folders; give the size of each. Blocks."""
-    return [_remove_content(os.fspath(path)) for path in paths]
+def remove_contents(blobs: Path, digests: Sequence[Digest]) -> list[int]:
+    """Remove contents with their folders; give the size of each. Blocks."""
+    return [_remove_content(f"{blobs}/{data_below(digest)}") for digest in digests]
 
 
 def _remove_content(path: str) -> int:
@@ -172,5 +174,5 @@ def _remove_content(path: str) -> int:
     except OSError:
         return _STUCK
     with suppress(OSError):
-        os.rmdir(os.path.dirname(path))  # noqa: PTH106, PTH120
+        os.rmdir(path.removesuffix("/data"))  # noqa: PTH106
     return size

@@ -53,4 +53,4 @@ def key_of(digest: Digest) -> bytes:
 
 def digest_of(key: bytes) -> Digest:
     """Give the digest that `key_of` made short."""
-    return Digest.parse(f"{ALGORITHMS[key[0]]}:{key[1:].hex()}")
+    return Digest(ALGORITHMS[key[0]], key[1:].hex())

@@ -42,7 +42,7 @@ class Recount:
         """
         self._is_running = True
         try:
-            return all([await self._count(*part) for part in _parts(self._tree.layout.registry)])
+            return all([await self._count(*part) for part in _parts(self._tree.layout.blobs)])
         finally:
             self._is_running = False
             self._changed.clear()
@@ -68,10 +68,10 @@ class Recount:
         return not (digest in self._changed or self._room.is_in_use(digest))
 
 
-def _parts(registry: Path) -> Iterator[tuple[Path, Algorithm, int]]:
+def _parts(blobs: Path) -> Iterator[tuple[Path, Algorithm, int]]:
     for algorithm in Algorithm:
         for first in range(256):
-            yield registry / "blobs" / algorithm / f"{first:02x}", algorithm, first
+            yield blobs / algorithm / f"{first:02x}", algorithm, first
 
 
 def contents_in(folder: Path, algorithm: Algorithm) -> Found:

@@ -71,7 +71,7 @@ class Tree:
 
     def _open(self) -> None:
         layout = self.layout
-        for folder in (layout.registry / "blobs", layout.registry / "repositories"):
+        for folder in (layout.blobs, layout.registry / "repositories"):
             durable.make_folders(folder)
         for folder in (layout.spool, layout.quarantine):
             durable.make_folders(folder)

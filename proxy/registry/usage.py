@@ -60,6 +60,7 @@ class Usage:
         self._sidecar = sidecar
         self._wall = wall
         self._pending: list[_Change] = []
+        self._gone: set[Digest] = set()  # what has an entry only since that isn't removed yet
         self._seen: set[Digest] = set()
         self._writing = asyncio.Lock()
         self._is_loaded = False
@@ -120,27 +121,26 @@ class Usage:
             self.lost_changes += 1
             return
         self._pending.append(_Change(digest, event, statements))
+        if event is _Event.REMOVED:
+            self._gone.add(digest)
+        elif event is _Event.ADDED:
+            self._gone.discard(digest)
 
     # --- reading ----------------------------------------------------------------------------------
 
     async def after(self, place: Place, count: int) -> list[Entry]:
-        """Give the next contents in the order of eviction; none also where they can't be read."""
-        await self.write()
+        """Give the next contents in the order of eviction; none also where they can't be read.
+
+        Uses that aren't written yet don't count: `write` before the first of these.
+        """
         rows = await self._sidecar.all(
             "SELECT key, size, rank, used_at FROM content WHERE (rank, used_at, key) > (?, ?, ?)"
             " ORDER BY rank, used_at, key LIMIT ?",
             *place,
             count,
         )
-        gone = self._known_gone()
         found = (_entry(row) for row in rows or ())
-        return [entry for entry in found if entry.digest not in gone]
-
-    def _known_gone(self) -> set[Digest]:
-        """Give the contents that have an entry only since that couldn't be removed yet."""
-        moves = (each for each in self._pending if each.event is not _Event.USED)
-        latest = {each.digest: each.event for each in moves}
-        return {digest for digest, event in latest.items() if event is _Event.REMOVED}
+        return [entry for entry in found if entry.digest not in self._gone]
 
     async def sizes_of(self, algorithm: Algorithm, first: int) -> dict[Digest, int] | None:
         """Give the contents whose digest begins with that byte; None if they can't be read now."""
@@ -177,6 +177,7 @@ class Usage:
                 if not await self._sidecar.write_all(statements):
                     return False
                 del self._pending[: len(batch)]
+                self._gone.difference_update(change.digest for change in batch)
             return True
 
     async def _load(self) -> bool:
