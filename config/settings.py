@@ -165,6 +165,14 @@ class StoreSettings:
     root: Path = required(
         path("/var/lib/proxima"), "Folder of the store, on one file system.", flag="--store"
     )
+    capacity: ByteSize = setting(
+        size("0", "1024TiB"),
+        "0",
+        "Bytes of contents that may be kept, fills under way included; 0: no limit.",
+    )
+    min_free: ByteSize = setting(
+        size("0", "1024TiB"), "0", "Bytes of the file system that stay free; 0: no limit."
+    )
     tee_budget: ByteSize = setting(
         size("0", "1024TiB"), "10GiB", "Bytes of running uploads that are kept on their way."
     )

@@ -8,6 +8,7 @@ from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
 from proxy.registry.callers import KnownCallers
+from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock
 from proxy.registry.credentials import Basic, CredentialKeeper
 from proxy.registry.decisions import Decisions
@@ -18,7 +19,9 @@ from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
 from proxy.registry.patterns import freshness_by_pattern
 from proxy.registry.primary import Primary
+from proxy.registry.promoting import Promoting
 from proxy.registry.realm import Realm
+from proxy.registry.room import Limits, Room
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
 from proxy.registry.tagbook import TagBook
@@ -68,6 +71,7 @@ def open_store(settings: Settings, tree: Tree, stack: AsyncExitStack) -> Store:
         integrity,
         settings.store.manifest_cache,
         may_serve_unverified_parts=settings.fill.unverified_ranges,
+        room=Room(Limits(settings.store.capacity, settings.store.min_free)),
     )
 
 
@@ -85,6 +89,7 @@ class Ground:
     """What a chain stands on."""
 
     store: Store
+    capacity: Capacity
     sidecar: Sidecar
     network: Network
     realm: Realm
@@ -95,7 +100,7 @@ class Ground:
 
 
 def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Chain:
-    """Put the chain together: Authorized(FreshTags(CacheFill(store, primary)))."""
+    """Put the chain together: Authorized(Promoting(FreshTags(CacheFill(store, primary))))."""
     metrics, log = ground.telemetry.metrics, ground.telemetry.log
     network, store = ground.network, ground.store
     behalf = OnBehalf(network.link, ground.realm, ground.tokens, ground.callers, ground.clock)
@@ -109,7 +114,8 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     rules = tag_rules(settings)
     tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
     stack.push_async_callback(tags.close)
-    puller = Authorized(tags, behalf.prove, ground.callers.rights, metrics)
+    promoting = Promoting(tags, ground.capacity.usage, store.room)
+    puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
     return Chain(puller, tags, fill, store, primary, book, rules)
 

@@ -16,6 +16,7 @@ from proxy.app.reload import Reloader
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
+from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
 from proxy.registry.explain import Explainer
@@ -32,6 +33,7 @@ from proxy.web.control import ControlSocket
 from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners, open_socket
 from proxy.web.ops import ops_application
+from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
 from proxy.web.tls import Certificates
 
@@ -84,6 +86,7 @@ class Replica:
         await self._open_ops(network)
         await self._open_control(ground)
         await self._listen(self._gate)
+        ground.capacity.start()
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
         self._own(self._measure_lag())
@@ -97,8 +100,13 @@ class Replica:
         self._stack.push_async_callback(realm.close)
         tokens = TokenService(realm, network.link, network.session, network.realms, self._clock)
         self._stack.push_async_callback(tokens.close)
+        store = open_store(self._settings, tree, self._stack)
+        capacity = Capacity(store, sidecar, self._clock, self._telemetry)
+        self._stack.push_async_callback(capacity.close)
+        self._capacity = capacity
         return Ground(
-            open_store(self._settings, tree, self._stack),
+            store,
+            capacity,
             sidecar,
             network,
             realm,
@@ -160,15 +168,17 @@ class Replica:
 
     async def _open_control(self, ground: Ground) -> None:
         chain = self._chain
+        pins = ground.capacity.pins
         explainer = Explainer(
-            chain.store, chain.book, chain.tags, ground.network.link, ground.realm
+            chain.store, pins, chain.book, chain.tags, ground.network.link, ground.realm
         )
 
         async def explain(text: str) -> dict[str, object]:
             found = await explainer.explain(*split_reference(text))
             return found.as_document()
 
-        control = ControlSocket(chain.store.tree.layout.control_socket, explain)
+        path = chain.store.tree.layout.control_socket
+        control = ControlSocket(path, explain, PinVerbs(pins).routes())
         await control.open()
         self._stack.push_async_callback(control.close)
 
@@ -185,6 +195,12 @@ class Replica:
         metrics.watch("followers", "Clients that follow a fill.", lambda: fill.followers)
         rights = ground.callers.rights
         metrics.watch("rights", "Decisions remembered.", lambda: len(rights))
+        usage, room = ground.capacity.usage, ground.store.room
+        metrics.watch("store_bytes", "Bytes of contents kept.", lambda: usage.stored_bytes)
+        metrics.watch("store_contents", "Contents kept.", lambda: usage.stored_contents)
+        metrics.watch("claimed_bytes", "Bytes claimed by fills.", lambda: room.claimed_bytes)
+        metrics.watch("capacity_bytes", "Limit; 0: none.", lambda: room.limits.capacity_bytes)
+        metrics.watch("refused_claims", "Contents there was no room for.", lambda: room.refusals)
         sidecar = ground.sidecar
         metrics.watch("sidecar_failures", "Sidecar calls that failed.", lambda: sidecar.failures)
 

@@ -34,14 +34,14 @@ def run(arguments: argparse.Namespace, _runner: object) -> int:
     return 0
 
 
-def ask(path: Path, target: str) -> tuple[int, dict[str, Any]]:
+def ask(path: Path, target: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
     """Send a request to a control socket; give the status and the document.
 
     Raises: OSError, http.client.HTTPException: nobody answers there.
     """
     connection = _UnixConnection(path)
     try:
-        connection.request("GET", target)
+        connection.request(method, target)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -68,5 +68,7 @@ def as_text(document: dict[str, Any]) -> str:
     lines += [f"  {step}" for step in document["steps"]]
     lines += [f"  here       {digest}" for digest in document["present"]]
     lines += [f"  missing    {digest}" for digest in document["missing"]]
+    lines += [f"  evicted    {digest}" for digest in document["evicted"]]
+    lines += [f"  pinned     {digest}" for digest in document["pinned"]]
     lines += [f"  primary    {address}: {state}" for address, state in document["primary"].items()]
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config import Settings, settings_of
 from proxy import __version__
-from proxy.cli import check, client, explain, replica
+from proxy.cli import check, client, explain, pin, replica
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -20,6 +20,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     _add_check(verbs.add_parser)
     _add_client(verbs.add_parser)
     _add_explain(verbs.add_parser)
+    _add_pins(verbs.add_parser)
     return parser.parse_args(argv)
 
 
@@ -56,6 +57,22 @@ def _add_explain(add: AddVerb) -> None:
     _add_settings(verb)
     verb.add_argument("--json", action="store_true", help="print a JSON document")
     verb.set_defaults(verb=explain.run)
+
+
+def _add_pins(add: AddVerb) -> None:
+    what = "[host/]repository[:tag|@digest]; no tag: all tags of the repository"
+    verbs = (
+        add("pin", help="let something stay, whatever room is needed"),
+        add("unpin", help="take a pin away"),
+    )
+    for verb, run in zip(verbs, (pin.pin, pin.unpin), strict=True):
+        verb.add_argument("reference", help=what)
+        verb.set_defaults(verb=run)
+    listing = add("pins", help="list the pins and what they hold")
+    listing.set_defaults(verb=pin.pins)
+    for verb in (*verbs, listing):
+        _add_settings(verb)
+        verb.add_argument("--json", action="store_true", help="print a JSON document")
 
 
 def _add_settings(verb: argparse.ArgumentParser) -> None:

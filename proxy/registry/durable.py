@@ -11,6 +11,8 @@ import shutil
 import stat
 from pathlib import Path
 
+MOVE_ATTEMPTS = 5
+
 
 def sync_folder(folder: Path) -> None:
     """Make the entries of *folder* durable."""
@@ -33,10 +35,30 @@ def make_folders(folder: Path) -> None:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Rename a synced file to *target*, durably; an older file there is replaced."""
-    make_folders(target.parent)
-    source.rename(target)
+    """Rename a synced file to *target*, durably; an older file there is replaced.
+
+    The folder may go again before the rename: whoever evicts takes empty ones away.
+    """
+    for _ in range(MOVE_ATTEMPTS):
+        make_folders(target.parent)
+        try:
+            source.rename(target)
+        except FileNotFoundError:
+            if not source.exists():
+                raise
+        else:
+            break
+    else:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
     sync_folder(target.parent)
+
+
+def size_of(path: Path) -> int:
+    """Give the size of a file; 0 if there is none."""
+    try:
+        return path.lstat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def write_file(target: Path, data: bytes, spool: Path, mode: int = 0o644) -> None:
@@ -91,6 +113,12 @@ def remove_file(path: Path) -> bool:
         return False
     sync_folder(path.parent)
     return True
+
+
+def keep_latest(folder: Path, count: int) -> None:
+    """Remove all but the latest *count* things in *folder*."""
+    for each in sorted(folder.iterdir(), key=lambda each: each.lstat().st_ctime_ns)[:-count]:
+        remove_whatever(each)
 
 
 def remove_whatever(path: Path) -> None:

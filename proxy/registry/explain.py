@@ -1,13 +1,16 @@
 """What a pull would do right now, and why; nothing is fetched or changed for it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from proxy.net.link import PrivateLink
 from proxy.oci.digest import Digest
-from proxy.oci.errors import Absent, RegistryError, Unavailable
+from proxy.oci.errors import Absent, RegistryError, StoreUnavailable, Unavailable
 from proxy.oci.manifest import INDEX_TYPES, children_of
 from proxy.oci.reference import Reference, Repository, Tag
 from proxy.oci.request import BlobPull
+from proxy.registry.layout import LinkKind
+from proxy.registry.pins import Pins
 from proxy.registry.realm import Realm
 from proxy.registry.store import Store
 from proxy.registry.tagbook import TagBook
@@ -26,6 +29,8 @@ class Explanation:
     steps: list[str] = field(default_factory=list)
     present: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    evicted: list[str] = field(default_factory=list)
+    pinned: list[str] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
 
     def as_document(self) -> dict[str, object]:
@@ -34,10 +39,12 @@ class Explanation:
             "repository": self.repository,
             "reference": self.reference,
             "digest": self.digest,
-            "complete": bool(self.digest) and not self.missing,
+            "complete": bool(self.digest) and not self.missing and not self.evicted,
             "steps": self.steps,
             "present": self.present,
             "missing": self.missing,
+            "evicted": self.evicted,
+            "pinned": self.pinned,
             "primary": self.addresses,
         }
 
@@ -46,9 +53,16 @@ class Explainer:
     """Looks without touching."""
 
     def __init__(
-        self, store: Store, book: TagBook, tags: FreshTags, link: PrivateLink, realm: Realm
+        self,
+        store: Store,
+        pins: Pins,
+        book: TagBook,
+        tags: FreshTags,
+        link: PrivateLink,
+        realm: Realm,
     ) -> None:
         self._store = store
+        self._pins = pins
         self._book = book
         self._tags = tags
         self._link = link
@@ -57,6 +71,8 @@ class Explainer:
     async def explain(self, repository: Repository, reference: Reference) -> Explanation:
         """Say what a pull of this reference would do."""
         found = Explanation(repository, str(reference))
+        with suppress(StoreUnavailable):
+            await self._pins.refresh()
         digest = await self._pin(found, repository, reference)
         if digest is not None:
             found.digest = str(digest)
@@ -88,15 +104,35 @@ class Explainer:
         try:
             manifest = await self._store.manifest(repository, digest)
         except (Absent, Unavailable) as exc:
-            found.missing.append(str(digest))
+            await self._note_absent(found, repository, LinkKind.MANIFEST, digest)
             found.steps.append(f"The manifest is not here ({exc.message}): it is fetched.")
             return
-        found.present.append(str(digest))
+        self._note_present(found, digest)
         await self._look_below(found, repository, manifest.data, MAX_DEPTH)
+        absent = len(found.missing) + len(found.evicted)
         found.steps.append(
-            f"{len(found.present)} of {len(found.present) + len(found.missing)} contents are here"
-            + ("; the others are fetched when they are asked for." if found.missing else ".")
+            f"{len(found.present)} of {len(found.present) + absent} contents are here"
+            + ("; the others are fetched when they are asked for." if absent else ".")
         )
+        if found.evicted:
+            found.steps.append(
+                f"{len(found.evicted)} contents were here and were evicted; they are linked still."
+            )
+
+    def _note_present(self, found: Explanation, digest: Digest) -> None:
+        found.present.append(str(digest))
+        if self._pins.is_pinned(digest):
+            found.pinned.append(str(digest))
+
+    async def _note_absent(
+        self, found: Explanation, repository: Repository, kind: LinkKind, digest: Digest
+    ) -> None:
+        """Note what isn't here: a link without bytes says that it was, and was evicted."""
+        try:
+            is_linked = await self._store.tree.has_link(repository, kind, digest)
+        except Unavailable:
+            is_linked = False
+        (found.evicted if is_linked else found.missing).append(str(digest))
 
     async def _look_below(
         self, found: Explanation, repository: Repository, data: bytes, depth: int
@@ -114,9 +150,9 @@ class Explainer:
         try:
             child = await self._store.manifest(repository, digest)
         except (Absent, Unavailable):
-            found.missing.append(str(digest))
+            await self._note_absent(found, repository, LinkKind.MANIFEST, digest)
             return
-        found.present.append(str(digest))
+        self._note_present(found, digest)
         if depth > 0:
             await self._look_below(found, repository, child.data, depth - 1)
 
@@ -126,9 +162,9 @@ class Explainer:
         try:
             await self._store.resolve(BlobPull(repository, digest))
         except (Absent, Unavailable):
-            found.missing.append(str(digest))
+            await self._note_absent(found, repository, LinkKind.LAYER, digest)
         else:
-            found.present.append(str(digest))
+            self._note_present(found, digest)
 
     async def _describe_primary(self, found: Explanation) -> None:
         try:

@@ -42,6 +42,7 @@ from proxy.registry.integrity import Stamp
 from proxy.registry.interrupted import WORTH_KEEPING_BYTES, Mark, discard, sync_and_mark
 from proxy.registry.lanes import LaneRules, Lanes
 from proxy.registry.puller import Stream
+from proxy.registry.room import Claim
 from proxy.registry.segments import Segments, first_segment
 from proxy.registry.sources import Sources
 from proxy.registry.spool import SpoolFile, open_spool_file
@@ -81,6 +82,7 @@ class Flight:
         self._lanes = lanes
         self._wanted = wanted
         self._tree = store.tree
+        self._room = store.room
         self._integrity = store.integrity
         self._tail_bytes = tail_bytes
         self._awaiting = 0
@@ -127,18 +129,22 @@ class Flight:
         Raises: Absent, Unauthorized, Denied: no source gives it. Unavailable: nobody answers.
         ContentMismatch. StoreUnavailable: no room here, known before the first byte.
         """
-        try:
-            begun = await self._take_up() or await self._begin()
-        except BaseException as exc:
-            self.fail(exc)
-            raise
+        with self._room.claimed(self.digest) as claim:
+            try:
+                begun = await self._take_up(claim) or await self._begin(claim)
+            except BaseException as exc:
+                self.fail(exc)
+                raise
+            return await self._bring(begun, claim)
+
+    async def _bring(self, begun: _Begun, claim: Claim) -> int:
         growing = GrowingFile(begun.descriptor_number, begun.size or 0, self._tail_bytes)
         self.growing = growing
         spool = self._spool_file(begun, growing)
         if begun.size:
             self.opened.set_result(growing)
         try:
-            await self._fill(begun, spool, growing)
+            await self._fill(begun, spool, growing, claim)
             await self._verify(spool, growing, begun.size)
             await to_its_end(self._commit(spool))
         except BaseException as exc:
@@ -162,11 +168,11 @@ class Flight:
         if self.growing is not None:
             self.growing.release()
 
-    async def _begin(self) -> _Begun:
+    async def _begin(self, claim: Claim) -> _Begun:
         stream = await self._first_stream()
         size = stream.resolution.descriptor.size if stream.is_sized else None
         try:
-            path, descriptor_number = await self._open_file(size)
+            path, descriptor_number = await self._open_file(size, claim)
         except BaseException:
             await stream.aclose()
             raise
@@ -179,16 +185,22 @@ class Flight:
                 return await self.sources.open(first_segment(self._wanted))
         return await self.sources.open(None)
 
-    async def _open_file(self, size: int | None) -> tuple[Path, int]:
+    async def _open_file(self, size: int | None, claim: Claim) -> tuple[Path, int]:
         """Make a file; where there is no room, what was interrupted goes for it."""
         try:
-            return await open_spool_file(self._tree, size)
+            return await self._claimed_file(size, claim)
         except StoreUnavailable:
             marks = self._tree.interrupted.take_all()
             if not marks:
                 raise
             await self._discard(*(mark.path for mark in marks))
-        return await open_spool_file(self._tree, size)
+        return await self._claimed_file(size, claim)
+
+    async def _claimed_file(self, size: int | None, claim: Claim) -> tuple[Path, int]:
+        await claim.cover(size or 0)
+        opened = await open_spool_file(self._tree, size)
+        claim.is_allocated = size is not None
+        return opened
 
     def _spool_file(self, begun: _Begun, growing: GrowingFile) -> SpoolFile:
         if begun.here:
@@ -208,13 +220,13 @@ class Flight:
 
     # --- what was interrupted ---------------------------------------------------------------------
 
-    async def _take_up(self) -> _Begun | None:
+    async def _take_up(self, claim: Claim) -> _Begun | None:
         """Go on with what an interrupted flight left, if the primary still gives that."""
         mark = self._tree.interrupted.take(self.digest)
         if mark is None:
             return None
         try:
-            begun = await self._reopened(mark)
+            begun = await self._reopened(mark, claim)
         except BaseException:
             await to_its_end(self._keep(mark))
             raise
@@ -222,7 +234,7 @@ class Flight:
             await self._discard(mark.path)
         return begun
 
-    async def _reopened(self, mark: Mark) -> _Begun | None:
+    async def _reopened(self, mark: Mark, claim: Claim) -> _Begun | None:
         here = min(mark.here, mark.size - 1)  # the primary has to give something: it may refuse
         part = RangeRequest(here, None)
         try:
@@ -231,6 +243,8 @@ class Flight:
             return None
         try:
             if stream.resolution.descriptor.size == mark.size and stream.span.start == here:
+                claim.is_allocated = True
+                await claim.cover(mark.size)
                 number = await self._tree.run(os.open, mark.path, _REOPEN)
                 return _Begun(stream, mark.path, number, mark.size, here)
         except StoreUnavailable:
@@ -272,11 +286,13 @@ class Flight:
 
     # --- the bytes --------------------------------------------------------------------------------
 
-    async def _fill(self, begun: _Begun, spool: SpoolFile, growing: GrowingFile) -> None:
+    async def _fill(
+        self, begun: _Begun, spool: SpoolFile, growing: GrowingFile, claim: Claim
+    ) -> None:
         """Bring all of it in segments, what readers of parts wait for before the rest."""
         first = begun.stream
         if begun.size is None:
-            await self._fill_unsized(first, spool)
+            await self._fill_unsized(first, spool, claim)
             return
         segments = Segments(begun.size, begun.here)
         segments.take(first.span)
@@ -297,7 +313,7 @@ class Flight:
             raise ContentMismatch("the blob's size changed during the fill")
         return stream
 
-    async def _fill_unsized(self, stream: Stream, spool: SpoolFile) -> None:
+    async def _fill_unsized(self, stream: Stream, spool: SpoolFile, claim: Claim) -> None:
         """Copy to the end, wherever that is, going on after breaks from the byte that is here."""
         breaks = Breaks()
         while True:
@@ -305,6 +321,7 @@ class Flight:
                 skipped = spool.accepted - stream.span.start  # a primary may ignore Range
                 async for chunk in stream.chunks:
                     if new := chunk[max(0, skipped) :]:
+                        await claim.cover_growing(spool.accepted + len(new))
                         await spool.write(new)
                     skipped -= len(chunk)
             except StoreUnavailable:

@@ -81,6 +81,11 @@ class Interrupted:
             if entry not in kept:
                 durable.remove_whatever(entry)
 
+    @property
+    def held_bytes(self) -> int:
+        """What they take of the disk: their files have all of their room."""
+        return sum(mark.size for mark in self._marks.values())
+
     def take(self, digest: Digest) -> Mark | None:
         """Give what there is of a blob; from here on it is the caller's."""
         return self._marks.pop(digest, None)

@@ -15,6 +15,11 @@ class LinkKind(StrEnum):
     MANIFEST = "_manifests/revisions"
 
 
+def data_below(digest: Digest) -> str:
+    """Give where the bytes of *digest* lie below the folder of blobs."""
+    return f"{digest.algorithm}/{digest.hex[:2]}/{digest.hex}/data"
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Paths below one root. All of them are on one file system, so that rename is atomic."""
@@ -51,9 +56,13 @@ class Layout:
     def signing_key(self) -> Path:
         return self.root / "token-key.pem"
 
+    @property
+    def blobs(self) -> Path:
+        return self.registry / "blobs"
+
     def data(self, digest: Digest) -> Path:
         """The bytes of *digest*."""
-        return self.registry / "blobs" / digest.algorithm / digest.hex[:2] / digest.hex / "data"
+        return self.blobs / data_below(digest)
 
     def link(self, repository: Repository, kind: LinkKind, digest: Digest) -> Path:
         """The record that *repository* contains *digest*."""

@@ -54,6 +54,10 @@ class Growth(Protocol):
         ...
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Bytes:
     """Content in memory."""
@@ -77,6 +81,7 @@ class File:
     span: ByteSpan
     growth: Growth
     is_part: bool = False
+    on_close: Callable[[], None] = _nothing
     _is_closed: bool = field(default=False, init=False)
 
     async def aclose(self) -> None:
@@ -84,6 +89,7 @@ class File:
         if not self._is_closed:
             self._is_closed = True
             self.growth.release()
+            self.on_close()
 
 
 @dataclass(slots=True)

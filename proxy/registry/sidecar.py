@@ -1,10 +1,11 @@
 """The sidecar: what the tree can't say, in one SQLite file.
 
-Losing it may cost freshness, never rights or bytes: it is an index that fills again.
+Losing it may cost freshness, the order of eviction and pins, never rights or bytes: it is an index
+that fills again. What is kept of tags and listings is bounded: the least recently checked go first.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,24 +14,27 @@ from typing import TypeVar
 from proxy.oci.digest import Digest
 from proxy.oci.errors import DigestInvalid
 from proxy.oci.reference import Repository, Tag
-from proxy.registry import sqlite_file
+from proxy.registry import schema, sqlite_file
 from proxy.registry.sqlite_file import Row, SqliteFile, Statement
 
-SCHEMA_VERSION = 1
 WRITE_WITHIN_SECONDS = 0.2
 MAX_QUEUED_WRITES = 10_000
+MAX_TAGS = 200_000
+MAX_ANSWERS = 20_000
+MAX_ANSWER_BYTES = 256 << 20
+TRIM_EVERY_WRITES = 1_000
 
-_SCHEMA = """
-CREATE TABLE tag (
-    repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, checked_at REAL NOT NULL,
-    PRIMARY KEY (repository, tag)
-) WITHOUT ROWID;
-CREATE TABLE answer (
-    kind TEXT NOT NULL, repository TEXT NOT NULL, key TEXT NOT NULL,
-    headers TEXT NOT NULL, body BLOB NOT NULL, checked_at REAL NOT NULL,
-    PRIMARY KEY (kind, repository, key)
-) WITHOUT ROWID;
-CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+_TRIM_TAGS = """
+DELETE FROM tag WHERE (repository, tag) IN (
+    SELECT repository, tag FROM tag ORDER BY checked_at DESC LIMIT -1 OFFSET ?)
+"""
+_TRIM_ANSWERS = """
+DELETE FROM answer WHERE (kind, repository, key) IN (
+    SELECT kind, repository, key FROM (
+        SELECT kind, repository, key, row_number() OVER latest AS place,
+            sum(length(body) + length(headers)) OVER latest AS bytes
+        FROM answer WINDOW latest AS (ORDER BY checked_at DESC, kind, repository, key))
+    WHERE place > ? OR bytes > ?)
 """
 
 T = TypeVar("T")
@@ -61,12 +65,13 @@ class Sidecar:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = SqliteFile(path, _SCHEMA, SCHEMA_VERSION)
+        self._file = SqliteFile(path, schema.STEPS)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sidecar")
         self._queue: list[Statement] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flush_job: asyncio.Future[bool] | None = None
         self._dropped_writes = 0
+        self._untrimmed_writes = 0
         self.answer_drops = 0
         """How often listings were forgotten: one asked for before that may be as old as they."""
 
@@ -88,6 +93,16 @@ class Sidecar:
     async def _one(self, sql: str, *values: object) -> Row | None:
         await self.flush()  # what was put before is seen
         return await self._run(lambda: self._file.one(sql, values))
+
+    async def all(self, sql: str, *values: object) -> list[Row] | None:
+        """Give the rows of a query; None if they can't be read now."""
+        await self.flush()
+        return await self._run(lambda: self._file.all(sql, values))
+
+    async def write_all(self, batch: Sequence[Statement]) -> bool:
+        """Write a batch in one transaction of its own; False: not now, it isn't kept for later."""
+        await self.flush()
+        return await self._run(lambda: self._file.commit(batch))
 
     # --- tags ---------------------------------------------------------------------------------
 
@@ -112,6 +127,7 @@ class Sidecar:
             str(row.digest),
             row.checked_at,
         )
+        self._trim_sometimes()
 
     def drop_tag(self, repository: Repository, tag: Tag) -> None:
         """Forget a tag."""
@@ -144,6 +160,7 @@ class Sidecar:
             row.body,
             row.checked_at,
         )
+        self._trim_sometimes()
 
     def drop_answers(self, kind: str, repository: Repository, key_prefix: str = "") -> None:
         """Forget the listings of a repository whose key begins with *key_prefix*."""
@@ -168,6 +185,13 @@ class Sidecar:
         self._write("INSERT OR REPLACE INTO fact VALUES (?, ?)", name, value)
 
     # --- writing ------------------------------------------------------------------------------
+
+    def _trim_sometimes(self) -> None:
+        self._untrimmed_writes += 1
+        if self._untrimmed_writes >= TRIM_EVERY_WRITES:
+            self._untrimmed_writes = 0
+            self._write(_TRIM_TAGS, MAX_TAGS)
+            self._write(_TRIM_ANSWERS, MAX_ANSWERS, MAX_ANSWER_BYTES)
 
     def _write(self, sql: str, *values: object) -> None:
         if len(self._queue) >= MAX_QUEUED_WRITES:

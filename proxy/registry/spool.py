@@ -55,7 +55,7 @@ class SpoolFile:
         self._algorithm = algorithm
         self._hashed = 0
         self._here = SpanSet()
-        self.accepted = self._written = self._synced = 0
+        self.accepted = self._written = self._synced = self._synced_front = 0
         self._pending: list[Piece] = []
         self._pending_bytes = 0
         self._job: asyncio.Future[list[ByteSpan]] | None = None
@@ -65,7 +65,7 @@ class SpoolFile:
     def begin_with(self, here: int) -> None:
         """Go on with a file that has so many bytes from before; they are hashed again."""
         self._here = SpanSet()
-        self.accepted = self._written = self._synced = here
+        self.accepted = self._written = self._synced = self._synced_front = here
         if here:
             self._here.add(ByteSpan(0, here))
 
@@ -185,10 +185,11 @@ class SpoolFile:
         """Write back as the file grows, so that the last sync is short."""
         if self._failure is not None or self._side_job is not None:
             return
-        if self._written - self._synced < SYNC_EVERY_BYTES:
+        front = self.front
+        if max(self._written - self._synced, front - self._synced_front) < SYNC_EVERY_BYTES:
             return
-        self._synced = self._written
-        _ = self._start_side_job(self.record, self.descriptor_number, self.front)
+        self._synced, self._synced_front = self._written, front
+        _ = self._start_side_job(self.record, self.descriptor_number, front)
 
     def _start_side_job(self, work: Callable[..., None], *arguments: int) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ the journal mode is TRUNCATE for the same reason.
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,10 +36,10 @@ class SchemaTooNew(Exception):
 class SqliteFile:
     """Everything here blocks and is for one thread. `failures` counts what couldn't be done."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(self, path: Path, steps: Sequence[str]) -> None:
+        """*steps* lead from each schema version to the next; 0 is an empty file."""
         self._path = path
-        self._schema = schema
-        self._version = version
+        self._steps = steps
         self._connection: sqlite3.Connection | None = None
         self._paused_until = float("-inf")
         self.failures = 0
@@ -62,12 +62,12 @@ class SqliteFile:
 
     def one(self, sql: str, values: tuple[object, ...]) -> Row | None:
         """Give the first row; None if there is none, or none can be had now."""
+        rows = self.all(sql, values)
+        return rows[0] if rows else None
 
-        def read(connection: sqlite3.Connection) -> Row | None:
-            row: Row | None = connection.execute(sql, values).fetchone()
-            return row
-
-        return self._attempt(read)
+    def all(self, sql: str, values: tuple[object, ...]) -> list[Row] | None:
+        """Give the rows; None if none can be had now, which isn't the same as no rows."""
+        return self._attempt(lambda connection: connection.execute(sql, values).fetchall())
 
     def commit(self, batch: Iterable[Statement]) -> bool:
         """Write a batch in one transaction; False if that is worth another try later."""
@@ -146,14 +146,12 @@ class SqliteFile:
         if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("quick_check failed")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > self._version:
-            raise SchemaTooNew(
-                f"{self._path} has schema {version}; this version reads {self._version}"
-            )
-        if version == 0:
-            connection.executescript(
-                f"BEGIN; {self._schema} PRAGMA user_version = {self._version}; COMMIT;"
-            )
+        newest = len(self._steps)
+        if version > newest:
+            raise SchemaTooNew(f"{self._path} has schema {version}; this version reads {newest}")
+        if version < newest:
+            steps = "".join(self._steps[version:])
+            connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {newest}; COMMIT;")
 
 
 def _code(exc: sqlite3.Error) -> int:

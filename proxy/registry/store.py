@@ -17,6 +17,7 @@ from proxy.registry.clock import NOW
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
+from proxy.registry.room import Room
 from proxy.registry.segments import LONGEST_BYTES
 from proxy.registry.tree import Tree
 from proxy.telemetry.labels import Origin
@@ -67,8 +68,10 @@ class Store:
         memory_bytes: int,
         *,
         may_serve_unverified_parts: bool,
+        room: Room | None = None,
     ) -> None:
         self.tree = tree
+        self.room = room or Room()
         self._may_serve_unverified_parts = may_serve_unverified_parts
         self.integrity = integrity
         self._memory: BoundedMap[tuple[LinkKind, Digest], Bytes] = BoundedMap(
@@ -166,9 +169,16 @@ class Store:
         """
         digest = manifest.descriptor.digest
         if self._memory.get((LinkKind.MANIFEST, digest)) is None:
-            await self.tree.put_bytes(digest, manifest.data)
+            with self.room.claimed(digest) as claim:
+                await claim.cover(len(manifest.data))
+                await self.tree.put_bytes(digest, manifest.data)
         await self.tree.confirm_link(repository, LinkKind.MANIFEST, digest, asked_at)
         self._remember_manifest(manifest)
+
+    def forget(self, digest: Digest) -> None:
+        """Drop a content from memory, whatever it is: its bytes have left the disk."""
+        for kind in LinkKind:
+            self._memory.drop((kind, digest))
 
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""

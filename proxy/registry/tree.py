@@ -9,7 +9,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -55,6 +55,10 @@ class Tree:
         self._dropped: BoundedMap[LinkKey, float] = BoundedMap(MAX_REMEMBERED_DROPS)
         self._lock_descriptor: int | None = None
         self.interrupted = Interrupted()
+        self.on_stored: Callable[[Digest, int, int], None] = lambda *_: None
+        """Told of each content that entered: its size, and by how much the tree has grown."""
+        self.on_removed: Callable[[Digest, int], None] = lambda *_: None
+        """Told of each content that was set aside, and of its size."""
 
     async def open(self) -> None:
         """Make the folders, take the lock, remove leftovers of fills that can't go on.
@@ -69,7 +73,7 @@ class Tree:
 
     def _open(self) -> None:
         layout = self.layout
-        for folder in (layout.registry / "blobs", layout.registry / "repositories"):
+        for folder in (layout.blobs, layout.registry / "repositories"):
             durable.make_folders(folder)
         for folder in (layout.spool, layout.quarantine):
             durable.make_folders(folder)
@@ -185,45 +189,50 @@ class Tree:
 
     async def commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
         """Give a verified spool file its name in the tree; durable when this returns."""
-        await self.run(self._commit, spooled, descriptor_number, digest)
+        self.on_stored(digest, *await self.run(self._commit, spooled, descriptor_number, digest))
 
-    def _commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
+    def _commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> tuple[int, int]:
         os.fsync(descriptor_number)
-        durable.move_into_place(spooled, self.layout.data(digest))
+        path, size = self.layout.data(digest), os.fstat(descriptor_number).st_size
+        growth = size - durable.size_of(path)
+        durable.move_into_place(spooled, path)
+        return size, growth
 
     async def put_bytes(self, digest: Digest, data: bytes) -> None:
         """Keep small content that was verified before."""
+        self.on_stored(digest, len(data), await self.run(self._put_bytes, digest, data))
+
+    def _put_bytes(self, digest: Digest, data: bytes) -> int:
         path = self.layout.data(digest)
-        await self.run(durable.write_file, path, data, self.layout.spool)
+        growth = len(data) - durable.size_of(path)
+        durable.write_file(path, data, self.layout.spool)
+        return growth
 
     async def quarantine(self, digest: Digest, why: str, inode: int | None = None) -> None:
         """Move damaged bytes out of the tree; links stay, so that a pull fetches them again.
 
         With *inode* only that very file: another may have taken its place.
         """
-        if await self.run(self._quarantine, digest, inode):
+        size = await self.run(self._quarantine, digest, inode)
+        if size is not None:
+            self.on_removed(digest, size)
             self._metrics.quarantined.inc()
             self._log.error("store.quarantined", digest=str(digest), reason=why)
 
-    def _quarantine(self, digest: Digest, inode: int | None) -> bool:
+    def _quarantine(self, digest: Digest, inode: int | None) -> int | None:
         aside = self.layout.quarantine / f"{digest.algorithm}-{digest.hex}-{time.time_ns()}"
         path = self.layout.data(digest)
         try:
-            if inode not in (None, path.lstat().st_ino):
-                return False
+            state = path.lstat()
+            if inode not in (None, state.st_ino):
+                return None
             path.rename(aside)
         except FileNotFoundError:
-            return False
+            return None
         durable.sync_folder(aside.parent)
         durable.sync_folder(path.parent)
-        self._trim_quarantine()
-        return True
-
-    def _trim_quarantine(self) -> None:
-        """Keep the latest: a disk that rots would fill itself with what it has spoilt."""
-        kept = sorted(self.layout.quarantine.iterdir(), key=lambda each: each.lstat().st_ctime_ns)
-        for each in kept[:-MAX_QUARANTINED]:
-            durable.remove_whatever(each)
+        durable.keep_latest(self.layout.quarantine, MAX_QUARANTINED)  # a disk that rots has no end
+        return state.st_size
 
     # --- tags ---------------------------------------------------------------------------------
 
@@ -268,16 +277,23 @@ class Tree:
         durable.sync_folder(folder.parent)
         durable.remove_whatever(aside)
 
+    async def all_tags(self, repository: Repository) -> list[Tag]:
+        """Give the tags of a repository that are here."""
+        return await self.run(self._all_tags, repository)
+
+    def _all_tags(self, repository: Repository) -> list[Tag]:
+        links = self.layout.tags(repository).glob("*/current/link")
+        return [Tag(link.parent.parent.name) for link in links]
+
     async def tags_of(self, repository: Repository, digest: Digest) -> list[Tag]:
         """Give the tags that name *digest* here."""
         return await self.run(self._tags_of, repository, digest)
 
     def _tags_of(self, repository: Repository, digest: Digest) -> list[Tag]:
-        folder = self.layout.tags(repository)
-        links: Iterable[Path] = folder.glob("*/current/link") if folder.is_dir() else ()
         wanted = str(digest).encode()
-        return [
-            Tag(link.parent.parent.name)
-            for link in links
-            if durable.read_small(link, MAX_LINK_BYTES) == wanted
-        ]
+
+        def names_it(tag: Tag) -> bool:
+            link = self.layout.tag_current(repository, tag)
+            return durable.read_small(link, MAX_LINK_BYTES) == wanted
+
+        return list(filter(names_it, self._all_tags(repository)))

@@ -2,7 +2,8 @@
 
 Rules:
 - Best effort: a copy is dropped rather than slowing or failing a push.
-- Bounded: so many bytes and sessions in all; a session that nobody goes on with is dropped.
+- Bounded: so many bytes and sessions in all, no more than the store has room for; a session that
+  nobody goes on with is dropped.
 - A copy holds exactly what the primary says it has: after a broken PATCH it is cut back to the
   primary's Range, or dropped.
 - It enters the tree only when the primary answered 201 and our own hash agrees; only then is it
@@ -21,6 +22,7 @@ from proxy.registry.clock import Clock
 from proxy.registry.ending import to_its_end
 from proxy.registry.integrity import Stamp
 from proxy.registry.layout import LinkKind
+from proxy.registry.room import Claim
 from proxy.registry.spool import SpoolFile, open_spool_file, remove_spool_file
 from proxy.registry.store import Store
 from proxy.telemetry.metrics import Metrics
@@ -38,6 +40,7 @@ class Copy:
     spool: SpoolFile
     path: Path
     used_at: float
+    claim: Claim
     held_bytes: int = 0
     is_dropped: bool = field(default=False)
 
@@ -54,6 +57,7 @@ class UploadCopies:
     ) -> None:
         self._tree = store.tree
         self._integrity = store.integrity
+        self._room = store.room
         self._budget = budget_bytes
         self._clock = clock
         self._metrics = metrics
@@ -76,7 +80,9 @@ class UploadCopies:
                 return None
             raise
         spool = SpoolFile(path, descriptor, algorithm, self._tree, lambda _: None)
-        return Copy(spool, path, self._clock.now())
+        claim = self._room.claim()
+        claim.is_allocated = True  # what it has is on the disk already
+        return Copy(spool, path, self._clock.now(), claim)
 
     def remember(self, session: str, copy: Copy) -> None:
         """Keep a copy for the next request of its session."""
@@ -105,6 +111,7 @@ class UploadCopies:
         self._held_bytes += len(chunk)
         try:
             async with asyncio.timeout(SLOWEST_WRITE_SECONDS):
+                await copy.claim.cover_growing(copy.held_bytes)
                 await copy.spool.write(chunk)
         except (TimeoutError, StoreUnavailable):
             self._drop_behind(copy)
@@ -134,6 +141,7 @@ class UploadCopies:
         try:
             if await self._digest_of(copy, digest.algorithm) != digest:
                 return False
+            copy.claim.name(digest)
             await to_its_end(self._tree.commit(copy.path, copy.spool.descriptor_number, digest))
             self._integrity.note_good(digest, Stamp.of(copy.spool.descriptor_number))
             await self._tree.put_link(repository, LinkKind.LAYER, digest)
@@ -176,6 +184,7 @@ class UploadCopies:
         await copy.spool.quiet()
         os.close(copy.spool.descriptor_number)
         await remove_spool_file(self._tree, copy.path)
+        copy.claim.release()
 
     def _drop_idle(self) -> None:
         now = self._clock.now()

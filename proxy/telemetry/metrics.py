@@ -72,6 +72,8 @@ class Metrics:
             "store_failures", "Failed writes or reads of the store."
         )
         self.quarantined = self._counter("quarantined", "Contents found damaged and set aside.")
+        self.evicted_contents = self._counter("evicted_contents", "Contents evicted.")
+        self.evicted_bytes = self._counter("evicted_bytes", "Bytes of contents evicted.")
         self.loop_lag = Histogram(
             "proxima_loop_lag_seconds",
             "How late the event loop runs a timer.",

@@ -1,7 +1,7 @@
 """The control socket: verbs of the operator, over HTTP on a unix socket in the store (0600)."""
 
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,9 +25,10 @@ def short_address(path: Path) -> Iterator[str]:
 class ControlSocket:
     """Answers the verbs that touch a running replica."""
 
-    def __init__(self, path: Path, explain: Explain) -> None:
+    def __init__(self, path: Path, explain: Explain, more: Sequence[web.RouteDef] = ()) -> None:
         self._path = path
         self._explain = explain
+        self._more = more
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> None:
@@ -37,6 +38,7 @@ class ControlSocket:
         """
         application = web.Application()
         application.router.add_get("/explain", self._answer_explain)
+        application.add_routes(self._more)
         self._runner = web.AppRunner(application, access_log=None)
         await self._runner.setup()
         self._path.unlink(missing_ok=True)

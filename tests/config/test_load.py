@@ -50,6 +50,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "primary.rate_window": ("5s", 5.0),
     "primary.max_connections": ("8", 8),
     "store.root": ("/var/lib/proxima", Path("/var/lib/proxima")),
+    "store.capacity": ("2TiB", 2**41),
+    "store.min_free": ("50GiB", 50 * 2**30),
     "store.tee_budget": ("500GB", 500 * 10**9),
     "store.manifest_cache": ("1MiB", 2**20),
     "fill.max_concurrent": ("1", 1),

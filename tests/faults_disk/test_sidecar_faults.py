@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.registry import schema
 from tests.faults_disk.scene import REPOSITORY, blob_path, manifest_path
 from tests.support.hostile import BLOBS
 from tests.support.images import oci_image
@@ -113,8 +114,9 @@ def test_a_newer_schema_refuses_the_start_in_words(warm, sidecar):
         newer.execute("PRAGMA user_version = 99")
     process = warm.replica.launch()
     assert process.wait() == 1
-    assert f"{sidecar} has schema 99; this version reads 1" in warm.replica.log_tail()
+    told = f"{sidecar} has schema 99; this version reads {schema.VERSION}"
+    assert told in warm.replica.log_tail()
     with closing(sqlite3.connect(sidecar)) as repaired:
-        repaired.execute("PRAGMA user_version = 1")
+        repaired.execute(f"PRAGMA user_version = {schema.VERSION}")
     warm.replica.start()
     warm.check_hits()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from proxy.oci.reference import Tag
-from proxy.registry import sqlite_file
-from proxy.registry.sidecar import MAX_QUEUED_WRITES, SCHEMA_VERSION, AnswerRow
+from proxy.registry import schema, sqlite_file
+from proxy.registry.sidecar import MAX_QUEUED_WRITES, AnswerRow
 from proxy.registry.sqlite_file import SchemaTooNew
 from tests.registry_store.ground import A, B
 from tests.registry_store.sidecars import ROW, TAG, reopened, what_is_kept
@@ -193,7 +193,7 @@ async def test_a_lost_file_is_begun_anew(path, loss):
     await again.close()
 
 
-@pytest.mark.parametrize("version", [SCHEMA_VERSION + 1, 999])
+@pytest.mark.parametrize("version", [schema.VERSION + 1, 999])
 async def test_a_newer_file_is_refused_in_words(path, version):
     """F27: a file of a newer version is left alone, and the refusal says what is wrong."""
     sidecar = await reopened(path)

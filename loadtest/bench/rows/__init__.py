@@ -2,6 +2,7 @@
 
 from loadtest.bench.measurement import Row
 from loadtest.bench.rows.busy import Busy
+from loadtest.bench.rows.capacity import Eviction, HitRate
 from loadtest.bench.rows.cold import ColdBlob
 from loadtest.bench.rows.crowd import Crowd16, Crowd1000
 from loadtest.bench.rows.lanes import SharedLink
@@ -22,5 +23,7 @@ ROWS: tuple[Row, ...] = (
     Tokens(),
     Busy(),
     PushedBack(),
+    HitRate(),
+    Eviction(),
     Memory(),
 )

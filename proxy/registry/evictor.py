@@ -1,0 +1,178 @@
+"""Eviction: contents leave in order, in batches, in threads; links stay, so that a pull refills.
+
+Never: what is being read or written, what is pinned. A file that can't be removed is passed over.
+Nothing is synced: a removal that a power cut undoes is found by the recount.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from proxy.oci.digest import Digest
+from proxy.oci.errors import StoreUnavailable
+from proxy.registry.ending import to_its_end
+from proxy.registry.layout import data_below
+from proxy.registry.order import BEGINNING, Entry, Place
+from proxy.registry.pins import Pins
+from proxy.registry.room import Room
+from proxy.registry.store import Store
+from proxy.registry.usage import Usage
+from proxy.telemetry import Telemetry
+
+PAGE = 512
+BATCH = 128
+PAUSE_SECONDS = 0.005
+PINS_SECONDS = 1.0
+
+_MISSING, _STUCK = -1, -2
+
+
+class Evictor:
+    """Frees room. One batch at a time, whoever asks."""
+
+    def __init__(
+        self, store: Store, room: Room, usage: Usage, pins: Pins, telemetry: Telemetry
+    ) -> None:
+        self._store = store
+        self._room = room
+        self._usage = usage
+        self._pins = pins
+        self._log = telemetry.log
+        self._metrics = telemetry.metrics
+        self._turn = asyncio.Lock()
+        self._passes: set[asyncio.Task[bool]] = set()
+
+    async def free(self, size_bytes: int) -> bool:
+        """Free so many bytes at once if that can be done, else nothing; say whether it was done.
+
+        A caller who doesn't wait for the end leaves a pass that goes on.
+        """
+        task = asyncio.create_task(self._free(size_bytes))
+        self._passes.add(task)
+        task.add_done_callback(self._passes.discard)
+        return await asyncio.shield(task)
+
+    async def _free(self, size_bytes: int) -> bool:
+        async with self._turn:
+            await self._pins.refresh()
+            await self._usage.write()
+            if not await self._may_free(size_bytes):
+                return False
+            return await self._evict(size_bytes) >= size_bytes
+
+    async def trim(self, size_bytes: int) -> int:
+        """Free so many bytes as far as possible, at leisure; give how many were freed."""
+        freed = 0
+        place: Place | None = BEGINNING
+        while freed < size_bytes and place is not None:
+            async with self._turn:
+                await self._pins.refresh(PINS_SECONDS)
+                await self._usage.write()
+                part, place = await self._evict_page(place, size_bytes - freed)
+            freed += part
+            await asyncio.sleep(PAUSE_SECONDS)
+        return freed
+
+    async def close(self) -> None:
+        """Wait for what is running."""
+        if self._passes:
+            await asyncio.wait(tuple(self._passes))
+
+    # --- choosing ---------------------------------------------------------------------------------
+
+    def _may_go(self, entry: Entry) -> bool:
+        return not (self._room.is_in_use(entry.digest) or self._pins.is_pinned(entry.digest))
+
+    async def _may_free(self, size_bytes: int) -> bool:
+        place: Place = BEGINNING
+        found = 0
+        while found < size_bytes and (page := await self._usage.after(place, PAGE)):
+            place = page[-1].place
+            found += sum(entry.size for entry in page if self._may_go(entry))
+        return found >= size_bytes
+
+    async def _evict(self, size_bytes: int) -> int:
+        freed = 0
+        place: Place | None = BEGINNING
+        while freed < size_bytes and place is not None:
+            part, place = await self._evict_page(place, size_bytes - freed)
+            freed += part
+        return freed
+
+    async def _evict_page(self, place: Place, size_bytes: int) -> tuple[int, Place | None]:
+        """Evict up to *size_bytes* of what comes next after *place*; give how many that freed, and
+        where to go on; None: there is no more.
+        """
+        page = await self._usage.after(place, BATCH)
+        if not page:
+            return 0, None
+        chosen = enough(filter(self._may_go, page), size_bytes)
+        freed = await to_its_end(self._remove(chosen)) if chosen else 0
+        return freed, page[-1].place
+
+    # --- removing ---------------------------------------------------------------------------------
+
+    async def _remove(self, chosen: Sequence[Entry]) -> int:
+        started_at = time.monotonic()
+        tree = self._store.tree
+        digests = [entry.digest for entry in chosen]
+        try:
+            sizes = await tree.run(remove_contents, tree.layout.blobs, digests)
+        except StoreUnavailable:
+            return 0
+        for digest, size in zip(digests, sizes, strict=True):
+            self._note(digest, size)
+        removed = [size for size in sizes if size >= 0]
+        self._metrics.evicted_contents.inc(len(removed))
+        self._metrics.evicted_bytes.inc(sum(removed))
+        self._log.info(
+            "store.evicted",
+            contents=len(removed),
+            bytes=sum(removed),
+            stuck=sizes.count(_STUCK) or None,
+            rank=chosen[-1].rank.name.lower(),
+            stored_bytes=self._usage.stored_bytes,
+            seconds=round(time.monotonic() - started_at, 4),
+        )
+        return sum(removed)
+
+    def _note(self, digest: Digest, size: int) -> None:
+        if size == _STUCK:
+            return
+        self._store.forget(digest)
+        if size == _MISSING:
+            self._usage.missing(digest)
+        else:
+            self._usage.removed(digest, size, is_evicted=True)
+
+
+def enough(entries: Iterable[Entry], size_bytes: int) -> list[Entry]:
+    """Give the first entries that make up *size_bytes*, or all of them."""
+    chosen: list[Entry] = []
+    for entry in entries:
+        if size_bytes <= 0:
+            break
+        chosen.append(entry)
+        size_bytes -= entry.size
+    return chosen
+
+
+def remove_contents(blobs: Path, digests: Sequence[Digest]) -> list[int]:
+    """Remove contents with their folders; give the size of each. Blocks."""
+    return [_remove_content(f"{blobs}/{data_below(digest)}") for digest in digests]
+
+
+def _remove_content(path: str) -> int:
+    try:
+        size = os.stat(path, follow_symlinks=False).st_size  # noqa: PTH116  # thousands of these
+        os.unlink(path)  # noqa: PTH108
+    except (FileNotFoundError, NotADirectoryError):
+        size = _MISSING
+    except OSError:
+        return _STUCK
+    with suppress(OSError):
+        os.rmdir(path.removesuffix("/data"))  # noqa: PTH106
+    return size
