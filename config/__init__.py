@@ -6,7 +6,7 @@ from config.derived import effective_names
 from config.loader import load
 from config.problems import ConfigError, Problem
 from config.settings import Freshness, LogLevel, OtherPaths, PublicScheme, Settings, TagPolicy
-from config.values import Address, ByteSize, Duration, Secret
+from config.values import Address, ByteSize, Duration, Secret, parse_duration
 
 __all__ = [
     "Address",
@@ -25,6 +25,7 @@ __all__ = [
     "check_files",
     "effective_names",
     "load",
+    "parse_duration",
     "read_password",
     "settings_of",
     "warnings",

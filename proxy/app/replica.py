@@ -12,6 +12,7 @@ from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
 from proxy.app.network import Network, open_network
+from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
@@ -25,7 +26,7 @@ from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.web.admit import Gate
-from proxy.web.control import ControlSocket
+from proxy.web.control import ControlSocket, verb_routes
 from proxy.web.listener import Listeners, open_socket
 from proxy.web.ops import ops_application
 from proxy.web.protocol import ConnectionTimes, Server
@@ -154,7 +155,8 @@ class Replica:
             found = await explainer.explain(*split_reference(text))
             return found.as_document()
 
-        control = ControlSocket(chain.store.tree.layout.control_socket, explain)
+        path = chain.store.tree.layout.control_socket
+        control = ControlSocket(path, explain, verb_routes(verbs_of_replica(chain, ground)))
         await control.open()
         self._stack.push_async_callback(control.close)
 

@@ -11,6 +11,8 @@ import shutil
 import stat
 from pathlib import Path
 
+MOVE_ATTEMPTS = 5
+
 
 def sync_folder(folder: Path) -> None:
     """Make the entries of *folder* durable."""
@@ -33,9 +35,21 @@ def make_folders(folder: Path) -> None:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Rename a synced file to *target*, durably; an older file there is replaced."""
-    make_folders(target.parent)
-    source.rename(target)
+    """Rename a synced file to *target*, durably; an older file there is replaced.
+
+    The folder may go again before the rename: whoever evicts takes empty ones away.
+    """
+    for _ in range(MOVE_ATTEMPTS):
+        try:
+            make_folders(target.parent)
+            source.rename(target)
+        except FileNotFoundError:
+            if not source.exists():
+                raise
+        else:
+            break
+    else:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
     sync_folder(target.parent)
 
 

@@ -103,6 +103,14 @@ class CacheFill:
         """A blob was deleted: a flight that is under way serves this repository no more."""
         self._flights.withdraw(repository, digest)
 
+    async def settled(self, digest: Digest) -> None:
+        """Wait until a blob that is on its way is kept or given up."""
+        await self._flights.settled(digest)
+
+    def is_fetching(self, digest: Digest) -> bool:
+        """Say whether a blob is on its way."""
+        return self._flights.joinable(digest) is not None
+
     # --- manifests --------------------------------------------------------------------------------
 
     async def _fill_manifest(self, pull: ManifestPull, part: RangeRequest | None) -> Content:

@@ -98,6 +98,12 @@ class Flights:
                 error=error or None,
             )
 
+    async def settled(self, digest: Digest) -> None:
+        """Wait until the flight of *digest*, if there is one, has committed or failed."""
+        flight = self._flights.get(digest)
+        if flight is not None:
+            await asyncio.wait((self._tasks[flight],))
+
     def withdraw(self, repository: Repository, digest: Digest) -> None:
         """A blob was deleted: a flight that is under way serves this repository no more."""
         flight = self._flights.get(digest)

@@ -155,6 +155,11 @@ class Store:
         await self.tree.confirm_link(repository, LinkKind.MANIFEST, digest, asked_at)
         self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
 
+    def forget(self, digest: Digest) -> None:
+        """Drop a content from memory, whatever it is: its bytes have left the disk."""
+        for kind in LinkKind:
+            self._memory.drop((kind, digest))
+
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""
         self._memory.drop((LinkKind.MANIFEST, digest))
