@@ -18,9 +18,11 @@ from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
+from proxy.registry.durable import is_fit
 from proxy.registry.explain import Explainer
 from proxy.registry.issuer import Issuer, load_or_make_key
 from proxy.registry.realm import Realm
+from proxy.registry.scrub import Scrub
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
@@ -33,6 +35,7 @@ from proxy.web.protocol import ConnectionTimes, Server
 from proxy.web.tls import Certificates
 
 LAG_PERIOD_SECONDS = 0.25
+BUSY_LAG_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
@@ -50,6 +53,7 @@ class Replica:
         self._tasks: set[asyncio.Task[None]] = set()
         self._state = "starting"
         self._drain_until = float("inf")
+        self._lag_seconds = 0.0
         self.ops_address: Address = ("", 0)
 
     async def start(self) -> None:
@@ -82,6 +86,8 @@ class Replica:
         self._own(_learn_challenge(ground.realm))
         self._own(_forget_credentials(ground.callers.keeper, settings.access.ttl))
         self._own(self._measure_lag())
+        self._own(tree.health.watch(lambda: tree.run(is_fit, tree.layout.spool)))
+        self._own(self._scrub(ground).run(settings.store.scrub_within))
         self._state = "ready"
 
     async def _ground(self, tree: Tree, network: Network) -> Ground:
@@ -132,7 +138,8 @@ class Replica:
     async def _open_ops(self, network: Network) -> None:
         def details() -> dict[str, object]:
             states = network.link.breaker_states()
-            return {"region": self._settings.region, "primary": states}
+            store = self._chain.store.tree.health.as_document()
+            return {"region": self._settings.region, "primary": states, "store": store}
 
         application = ops_application(self._telemetry.metrics, self._not_ready, details)
         runner = web.AppRunner(application, access_log=None)
@@ -173,6 +180,8 @@ class Replica:
         metrics.watch("followers", "Clients that follow a fill.", lambda: fill.followers)
         rights = ground.callers.rights
         metrics.watch("rights", "Decisions remembered.", lambda: len(rights))
+        health = ground.store.tree.health
+        metrics.watch("store_read_only", "1: its disk fails.", lambda: float(health.is_sick))
         sidecar = ground.sidecar
         metrics.watch("sidecar_failures", "Sidecar calls that failed.", lambda: sidecar.failures)
 
@@ -182,12 +191,21 @@ class Replica:
 
         metrics.watch_by("breakers", "Addresses of the primary by breaker.", "state", breakers)
 
+    def _scrub(self, ground: Ground) -> Scrub:
+        tree, integrity = ground.store.tree, ground.store.integrity
+        scrub = Scrub(tree, integrity, ground.sidecar, self._clock, self._telemetry)
+        scrub.is_busy = lambda: self._lag_seconds > BUSY_LAG_SECONDS
+        metrics = self._telemetry.metrics
+        metrics.watch("scrub_progress_ratio", "How far the scrub is.", lambda: scrub.progress)
+        return scrub
+
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_PERIOD_SECONDS
             await asyncio.sleep(LAG_PERIOD_SECONDS)
-            self._telemetry.metrics.loop_lag.observe(max(0.0, loop.time() - due))
+            self._lag_seconds = max(0.0, loop.time() - due)
+            self._telemetry.metrics.loop_lag.observe(self._lag_seconds)
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 MOVE_ATTEMPTS = 5
+FIT_BYTES = 64 << 10
 
 
 def sync_folder(folder: Path) -> None:
@@ -97,6 +98,23 @@ def read_small(path: Path, limit_bytes: int) -> bytes | None:
         os.close(descriptor)
 
 
+def is_fit(folder: Path) -> bool:
+    """Say whether a file that is written in *folder* can be read back.
+
+    Raises: OSError.
+    """
+    data = secrets.token_bytes(FIT_BYTES)
+    path = folder / f"probe-{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+        return os.pread(descriptor, FIT_BYTES, 0) == data
+    finally:
+        os.close(descriptor)
+        path.unlink()
+
+
 def remove_file(path: Path) -> bool:
     """Remove a file durably; say whether it was there."""
     try:
@@ -111,6 +129,12 @@ def empty_folder(folder: Path) -> None:
     """Remove whatever is in *folder*; links are removed, never followed."""
     for entry in tuple(folder.iterdir()):
         remove_whatever(entry)
+
+
+def keep_latest(folder: Path, count: int) -> None:
+    """Remove all but the latest *count* things in *folder*."""
+    for each in sorted(folder.iterdir(), key=lambda each: each.lstat().st_ctime_ns)[:-count]:
+        remove_whatever(each)
 
 
 def remove_whatever(path: Path) -> None:

@@ -76,10 +76,18 @@ class CacheFill:
             pass
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+        if self._is_beside_store(pull):
+            return await self._uncached.open(pull, part)
         try:
             return await self._fill(pull, part)
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+
+    def _is_beside_store(self, pull: Pull) -> bool:
+        """Say whether a blob can't be kept, so that fetching it for the store would be in vain."""
+        if isinstance(pull, ManifestPull) or not self._store.tree.health.is_sick:
+            return False
+        return self._flights.joinable(pull.digest) is None
 
     def at_hand(self, pull: Pull) -> Bytes | None:
         """Give what the store has in memory; see `ReadyPuller.at_hand`."""

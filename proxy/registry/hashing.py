@@ -26,6 +26,43 @@ def open_content(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
 
 
+class FileHash:
+    """The hash of an open file, step by step. All of it blocks."""
+
+    def __init__(self, descriptor: int, algorithm: Algorithm) -> None:
+        self.stamp = Stamp.of(descriptor)
+        self._descriptor = descriptor
+        self._hasher = algorithm.hasher()
+        self._was_cached = is_cached(descriptor, self.stamp.size)
+        self._view = memoryview(bytearray(max(1, min(STEP_BYTES, self.stamp.size))))
+        self._offset = 0
+        self._dropped = 0
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    def step(self) -> int:
+        """Read and hash some more; give how many bytes, 0 at the end.
+
+        Raises: OSError.
+        """
+        count = os.preadv(self._descriptor, [self._view], self._offset)
+        self._hasher.update(self._view[:count])
+        self._offset += count
+        if self._offset - self._dropped >= DROP_EVERY_BYTES:
+            self.let_go()
+        return count
+
+    def hexdigest(self) -> str:
+        """Give the digest of what was read."""
+        return self._hasher.hexdigest()
+
+    def let_go(self) -> None:
+        """Take out of the page cache what only this brought there."""
+        if not self._was_cached:
+            length = self._offset - self._dropped
+            os.posix_fadvise(self._descriptor, self._dropped, length, os.POSIX_FADV_DONTNEED)
+        self._dropped = self._offset
+
+
 def hash_file(
     descriptor: int, algorithm: Algorithm, on_step: Callable[[int], None] = lambda _: None
 ) -> tuple[str, Stamp]:
@@ -35,24 +72,13 @@ def hash_file(
 
     Raises: OSError.
     """
-    stamp = Stamp.of(descriptor)
-    hasher = algorithm.hasher()
-    was_cached = is_cached(descriptor, stamp.size)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    buffer = bytearray(max(1, min(STEP_BYTES, stamp.size)))
-    view, offset, dropped = memoryview(buffer), 0, 0
+    hashing = FileHash(descriptor, algorithm)
     try:
-        while count := os.preadv(descriptor, [buffer], offset):
-            hasher.update(view[:count])
-            offset += count
+        while count := hashing.step():
             on_step(count)
-            if not was_cached and offset - dropped >= DROP_EVERY_BYTES:
-                os.posix_fadvise(descriptor, dropped, offset - dropped, os.POSIX_FADV_DONTNEED)
-                dropped = offset
     finally:
-        if not was_cached:
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    return hasher.hexdigest(), stamp
+        hashing.let_go()
+    return hashing.hexdigest(), hashing.stamp
 
 
 def is_cached(descriptor: int, size: int) -> bool:

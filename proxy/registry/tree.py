@@ -21,6 +21,7 @@ from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import moment
+from proxy.registry.health import Health
 from proxy.registry.layout import Layout, LinkKind
 from proxy.telemetry import Telemetry
 
@@ -54,6 +55,7 @@ class Tree:
         self._link_drops = 0
         self._dropped: BoundedMap[LinkKey, float] = BoundedMap(MAX_REMEMBERED_DROPS)
         self._lock_descriptor: int | None = None
+        self.health = Health(telemetry.log, time.monotonic)
         self._link_watchers: list[set[Digest]] = []
 
     async def open(self) -> None:
@@ -105,6 +107,7 @@ class Tree:
         """Count and log what the file system refused."""
         self._metrics.store_failures.inc()
         self._log.error("store.failed", error=str(exc))
+        self.health.note_failure(exc)
 
     # --- links --------------------------------------------------------------------------------
 
@@ -191,12 +194,14 @@ class Tree:
             self._forget_link(key)  # it may have been looked at until now
 
     async def _write(self, path: Path, digest: Digest) -> None:
+        self.health.require_writable()
         await self.run(durable.write_file, path, str(digest).encode(), self.layout.spool)
 
     # --- bytes --------------------------------------------------------------------------------
 
     async def commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
         """Give a verified spool file its name in the tree; durable when this returns."""
+        self.health.require_writable()
         await self.run(self._commit, spooled, descriptor_number, digest)
 
     def _commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
@@ -205,6 +210,7 @@ class Tree:
 
     async def put_bytes(self, digest: Digest, data: bytes) -> None:
         """Keep small content that was verified before."""
+        self.health.require_writable()
         path = self.layout.data(digest)
         await self.run(durable.write_file, path, data, self.layout.spool)
 
@@ -228,14 +234,8 @@ class Tree:
             return False
         durable.sync_folder(aside.parent)
         durable.sync_folder(path.parent)
-        self._trim_quarantine()
+        durable.keep_latest(self.layout.quarantine, MAX_QUARANTINED)  # a disk that rots has no end
         return True
-
-    def _trim_quarantine(self) -> None:
-        """Keep the latest: a disk that rots would fill itself with what it has spoilt."""
-        kept = sorted(self.layout.quarantine.iterdir(), key=lambda each: each.lstat().st_ctime_ns)
-        for each in kept[:-MAX_QUARANTINED]:
-            durable.remove_whatever(each)
 
     # --- tags ---------------------------------------------------------------------------------
 

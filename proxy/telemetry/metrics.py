@@ -67,6 +67,8 @@ class Metrics:
             "store_failures", "Failed writes or reads of the store."
         )
         self.quarantined = self._counter("quarantined", "Contents found damaged and set aside.")
+        self.scrubbed_bytes = self._counter("scrubbed_bytes", "Bytes that the scrub has hashed.")
+        self.scrub_rounds = self._counter("scrub_rounds", "Times the scrub read all of the store.")
         self.loop_lag = Histogram(
             "proxima_loop_lag_seconds",
             "How late the event loop runs a timer.",

@@ -51,6 +51,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "store.root": ("/var/lib/proxima", Path("/var/lib/proxima")),
     "store.tee_budget": ("500GB", 500 * 10**9),
     "store.manifest_cache": ("1MiB", 2**20),
+    "store.scrub_within": ("168h", 604_800.0),
     "fill.max_concurrent": ("1", 1),
     "fill.max_orphans": ("0", 0),
     "fill.max_uncached": ("3", 3),
