@@ -192,8 +192,7 @@ class Replica:
         metrics.watch_by("breakers", "Addresses of the primary by breaker.", "state", breakers)
 
     def _scrub(self, ground: Ground) -> Scrub:
-        tree, integrity = ground.store.tree, ground.store.integrity
-        scrub = Scrub(tree, integrity, ground.sidecar, self._clock, self._telemetry)
+        scrub = Scrub(ground.store, ground.sidecar, self._clock, self._telemetry)
         scrub.is_busy = lambda: self._lag_seconds > BUSY_LAG_SECONDS
         metrics = self._telemetry.metrics
         metrics.watch("scrub_progress_ratio", "How far the scrub is.", lambda: scrub.progress)

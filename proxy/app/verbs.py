@@ -7,6 +7,7 @@ from pathlib import Path
 
 from proxy.app.chain import Chain, Ground
 from proxy.oci.caller import ANONYMOUS, REPLICA
+from proxy.registry import collect
 from proxy.registry.clock import SystemClock
 from proxy.registry.collect import Collector
 from proxy.registry.orders import Order
@@ -26,14 +27,15 @@ def verbs_of_replica(chain: Chain, ground: Ground) -> Mapping[str, Verb]:
     store, fill, book = chain.store, chain.fill, chain.book
 
     def verify(order: Order) -> Events:
-        return Verifier(store.tree, book.drop, store.integrity).run(order)
+        return Verifier(store.tree, book.drop, store).run(order)
 
     def gc(order: Order) -> Events:
-        return Collector(store.tree, store.forget, fill.is_fetching).run(order)
+        grace_seconds = collect.MIN_GRACE_SECONDS
+        collector = Collector(store.tree, grace_seconds, store.forget, fill.is_fetching)
+        return collector.run(order)
 
     def purge(order: Order) -> Events:
-        purger = Purger(store.tree, book, ground.sidecar, fill.withdraw, store.forget)
-        return purger.run(order)
+        return Purger(store.tree, book, ground.sidecar, fill, store.forget).run(order)
 
     def prefetch(order: Order) -> Events:
         has_own_identity = ground.callers.keeper.credential(REPLICA) is not None

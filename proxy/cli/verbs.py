@@ -56,6 +56,7 @@ def _run(arguments: argparse.Namespace, layout: Layout, display: Display, runner
     try:
         connection.connect()
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        connection.close()
         if arguments.name == "prefetch":
             raise Failed(f"no replica answers at {layout.control_socket}") from None
         return runner(_alone(arguments.name, layout.root, order, display))

@@ -5,7 +5,7 @@ Rules:
 - Bytes or a place younger than the grace stay: somebody may be about to link them.
 - A file is moved out of the tree first and looked at again: where a link was written since the walk
   began, or another file had taken its place, it goes back. So no link ever loses its bytes here.
-- Without a running replica nobody writes: the store's lock is ours.
+- Without a running replica nobody writes, since the store's lock is ours then.
 """
 
 import os
@@ -25,6 +25,8 @@ from proxy.registry.progress import Deed, Done, Events, Progress, Result
 from proxy.registry.tree import Tree
 from proxy.registry.walk import ContentFile, LinkFile
 
+MIN_GRACE_SECONDS = 5.0
+"""Beside a running replica: longer than anything takes from its bytes' place to its link."""
 QUARANTINE_SECONDS = 7 * 24 * 3600.0
 AT_ONCE = 256
 
@@ -33,17 +35,20 @@ class Collector:
     """One run over a store.
 
     *forget* drops a content from memory before its bytes leave; *is_wanted* says whether somebody
-    is bringing it right now; *on_removed* is told of each that has left, and of its size.
+    is bringing it right now; *on_removed* is told of each that has left, and of its size. Nothing
+    younger than *min_grace_seconds* goes, whatever is asked for.
     """
 
     def __init__(
         self,
         tree: Tree,
+        min_grace_seconds: float = 0.0,
         forget: Callable[[Digest], None] = lambda _: None,
         is_wanted: Callable[[Digest], bool] = lambda _: False,
         on_removed: Callable[[Digest, int], None] = lambda *_: None,
     ) -> None:
         self._tree = tree
+        self._min_grace_seconds = min_grace_seconds
         self._forget = forget
         self._is_wanted = is_wanted
         self._on_removed = on_removed
@@ -55,8 +60,8 @@ class Collector:
 
         Raises: StoreUnavailable: the tree can't be walked.
         """
-        before = time.time() - order.grace_seconds
-        with self._tree.watching_links() as linked:
+        before = time.time() - max(order.grace_seconds, self._min_grace_seconds)
+        with self._tree.linking.watched() as linked:
             marked = walk.links(self._tree.layout)
             while count := await self._tree.run(self._mark_some, marked):
                 self._counts["links"] += count

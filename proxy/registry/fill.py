@@ -119,6 +119,10 @@ class CacheFill:
         """Say whether a blob is on its way."""
         return self._flights.joinable(digest) is not None
 
+    def withdraw_all(self, repository: Repository) -> None:
+        """As `withdraw`, for every blob that is on its way."""
+        self._flights.withdraw_all(repository)
+
     # --- manifests --------------------------------------------------------------------------------
 
     async def _fill_manifest(self, pull: ManifestPull, part: RangeRequest | None) -> Content:

@@ -110,6 +110,11 @@ class Flights:
         if flight is not None:
             flight.withdraw(repository)
 
+    def withdraw_all(self, repository: Repository) -> None:
+        """As `withdraw`, for every flight."""
+        for flight in self._flights.values():
+            flight.withdraw(repository)
+
     def limit_orphans(self) -> None:
         """End flights that nobody follows any more, beyond a number of them; the youngest go first.
 

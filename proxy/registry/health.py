@@ -18,7 +18,7 @@ from proxy.telemetry.logs import EventLog
 
 MANY_FAILURES = 3
 WITHIN_SECONDS = 60.0
-FIRST_RETRY_SECONDS = 5.0
+FIRST_RETRY_SECONDS = 2.0
 LAST_RETRY_SECONDS = 300.0
 
 BROKEN = frozenset({errno.EROFS, errno.EUCLEAN, errno.ENXIO, errno.ENODEV, errno.ESTALE})

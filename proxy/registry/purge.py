@@ -13,6 +13,7 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import BadRequest
 from proxy.oci.reference import Reference, Repository, Tag, split_reference
 from proxy.registry import walk
+from proxy.registry.fill import CacheFill
 from proxy.registry.layout import LinkKind
 from proxy.registry.listings import REFERRERS, TAGS
 from proxy.registry.orders import Order
@@ -46,8 +47,8 @@ class Target:
 class Purger:
     """Removes links and tags.
 
-    *withdraw* makes flights that are under way serve the repository no more without asking the
-    primary; *forget* drops a content from memory.
+    *fill* is the running replica's: what is on its way is linked no more for what is purged.
+    *forget* drops a content from its memory.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class Purger:
         tree: Tree,
         book: TagBook,
         sidecar: Sidecar,
-        withdraw: Callable[[Repository, Digest], None] = lambda *_: None,
+        fill: CacheFill | None = None,
         forget: Callable[[Digest], None] = lambda _: None,
     ) -> None:
         self._tree = tree
         self._book = book
         self._sidecar = sidecar
-        self._withdraw = withdraw
+        self._fill = fill
         self._forget = forget
 
     async def run(self, order: Order) -> Events:
@@ -74,6 +75,7 @@ class Purger:
             raise BadRequest("nothing was named")
         count = 0
         for target in tuple(map(Target.parse, order.references)):
+            self._withdraw(target)
             found = walk.links_of(self._tree.layout, target.repository)
             while some := await self._tree.run(_take, found):
                 for link in some:
@@ -81,6 +83,7 @@ class Purger:
                         await self._remove(link)
                         count += 1
                         yield Done(Deed.REMOVED, _name(link))
+            await self._hold_back(target)
             for kind in (TAGS, REFERRERS):
                 self._sidecar.drop_answers(kind, target.repository)
         yield Result(is_good=count > 0, numbers={"removed": count})
@@ -96,12 +99,28 @@ class Purger:
             case reference:
                 return reference == (link.tag if isinstance(reference, Tag) else link.digest)
 
+    def _withdraw(self, target: Target) -> None:
+        """Let flights that are under way serve the target no more, without another proof."""
+        if self._fill is None:
+            return
+        if target.reference is None:
+            self._fill.withdraw_all(target.repository)
+        elif isinstance(target.reference, Digest):
+            self._fill.withdraw(target.repository, target.reference)
+
+    async def _hold_back(self, target: Target) -> None:
+        """End what is known of a reference in memory alone, and what a fill is about to write."""
+        repository, reference = target.repository, target.reference
+        if isinstance(reference, Digest):
+            for kind in LinkKind:
+                await self._tree.drop_link(repository, kind, reference)
+        elif reference is not None and self._book.remembered(repository, reference) is not None:
+            await self._book.drop(repository, reference)
+
     async def _remove(self, link: LinkFile) -> None:
         if link.tag is not None:
             await self._book.drop(link.repository, link.tag)
         elif link.digest is not None:
-            if link.role is Role.LAYER:
-                self._withdraw(link.repository, link.digest)
             await self._tree.drop_link(link.repository, LINK_KINDS[link.role], link.digest)
             self._forget(link.digest)
 

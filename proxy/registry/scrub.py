@@ -19,9 +19,8 @@ from proxy.oci.errors import DigestInvalid, StoreUnavailable
 from proxy.registry import walk
 from proxy.registry.clock import Clock
 from proxy.registry.hashing import FileHash, open_content
-from proxy.registry.integrity import Integrity
 from proxy.registry.sidecar import Sidecar
-from proxy.registry.tree import Tree
+from proxy.registry.store import Store
 from proxy.registry.walk import ContentFile
 from proxy.telemetry import Telemetry
 
@@ -50,14 +49,13 @@ class Scrub:
 
     def __init__(
         self,
-        tree: Tree,
-        integrity: Integrity,
+        store: Store,
         sidecar: Sidecar,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
-        self._tree = tree
-        self._integrity = integrity
+        self._store = store
+        self._tree = store.tree
         self._sidecar = sidecar
         self._clock = clock
         self._log = telemetry.log
@@ -158,11 +156,11 @@ class Scrub:
         if hashing.hexdigest() != digest.hex:
             await self._set_aside(digest, "its bytes don't have its digest", inode)
         else:
-            self._integrity.note_good(digest, hashing.stamp)
+            self._store.integrity.note_good(digest, hashing.stamp)
 
     async def _set_aside(self, digest: Digest, why: str, inode: int) -> None:
         self._round.damaged += 1
-        self._integrity.forget(digest)
+        self._store.doubt(digest)
         await self._tree.quarantine(digest, why, inode)
 
     async def _pause(self, size_bytes: int) -> None:

@@ -170,6 +170,11 @@ class Store:
         for kind in LinkKind:
             self._memory.drop((kind, digest))
 
+    def doubt(self, digest: Digest) -> None:
+        """Let the next pull of a content look at its file, which was found wrong."""
+        self.integrity.forget(digest)
+        self.forget(digest)
+
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""
         self._memory.drop((LinkKind.MANIFEST, digest))

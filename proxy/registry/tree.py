@@ -9,9 +9,8 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import moment
 from proxy.registry.health import Health
 from proxy.registry.layout import Layout, LinkKind
+from proxy.registry.linking import Linking
 from proxy.telemetry import Telemetry
 
 THREADS = 16
@@ -56,7 +56,7 @@ class Tree:
         self._dropped: BoundedMap[LinkKey, float] = BoundedMap(MAX_REMEMBERED_DROPS)
         self._lock_descriptor: int | None = None
         self.health = Health(telemetry.log, time.monotonic)
-        self._link_watchers: list[set[Digest]] = []
+        self.linking = Linking()
 
     async def open(self) -> None:
         """Make the folders, take the lock, remove leftovers of fills.
@@ -137,13 +137,12 @@ class Tree:
     async def put_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """Record that *repository* contains *digest*: call it only when the primary said so."""
         self._dropped.drop((repository, kind, digest))
-        for watcher in self._link_watchers:
-            watcher.add(digest)
-        if await self.has_link(repository, kind, digest):
-            return
-        drops = self._link_drops
-        await self._write(self.layout.link(repository, kind, digest), digest)
-        self._remember_link((repository, kind, digest), drops)
+        with self.linking.about_to(digest):
+            if await self.has_link(repository, kind, digest):
+                return
+            drops = self._link_drops
+            await self._write(self.layout.link(repository, kind, digest), digest)
+            self._remember_link((repository, kind, digest), drops)
 
     async def confirm_link(
         self, repository: Repository, kind: LinkKind, digest: Digest, asked_at: float
@@ -159,16 +158,6 @@ class Tree:
         await self.put_link(repository, kind, digest)
         if self._was_dropped(key, asked_at):
             await self.drop_link(repository, kind, digest)
-
-    @contextmanager
-    def watching_links(self) -> Iterator[set[Digest]]:
-        """Give a set that gains every digest that is about to be linked, as long as it lasts."""
-        linked: set[Digest] = set()
-        self._link_watchers.append(linked)
-        try:
-            yield linked
-        finally:
-            self._link_watchers = [each for each in self._link_watchers if each is not linked]
 
     def _was_dropped(self, key: LinkKey, asked_at: float) -> bool:
         dropped_at = self._dropped.get(key)

@@ -21,9 +21,9 @@ from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable, walk
 from proxy.registry.checks import Looked, look_at_content, look_at_link
 from proxy.registry.hashing import Stopped
-from proxy.registry.integrity import Integrity
 from proxy.registry.orders import Order
 from proxy.registry.progress import Event, Events, Finding, Problem, Progress, Result
+from proxy.registry.store import Store
 from proxy.registry.tree import Tree
 from proxy.registry.walk import LINK_KINDS, ContentFile, LinkFile, Role, Stray
 
@@ -37,12 +37,12 @@ DropTag = Callable[[Repository, Tag], Awaitable[None]]
 
 
 class Verifier:
-    """One run over a store. *integrity* and *drop_tag* are the running replica's, if one runs."""
+    """One run over a tree; *drop_tag* and *store* are the running replica's, if one runs."""
 
-    def __init__(self, tree: Tree, drop_tag: DropTag, integrity: Integrity | None = None) -> None:
+    def __init__(self, tree: Tree, drop_tag: DropTag, store: Store | None = None) -> None:
         self._tree = tree
         self._drop_tag = drop_tag
-        self._integrity = integrity
+        self._store = store
         self._threads = max(1, min(MAX_THREADS, os.cpu_count() or 1))
         self._is_stopped = threading.Event()
         self._counting = threading.Lock()
@@ -154,12 +154,12 @@ class Verifier:
         return looked.problem is not None
 
     def _note_state(self, file: ContentFile, looked: Looked) -> None:
-        if self._integrity is None:
+        if self._store is None:
             return
         if looked.problem is not None:
-            self._integrity.forget(file.digest)
+            self._store.doubt(file.digest)
         elif looked.stamp is not None:
-            self._integrity.note_good(file.digest, looked.stamp)
+            self._store.integrity.note_good(file.digest, looked.stamp)
 
     # --- what is made of it -----------------------------------------------------------------------
 
@@ -190,8 +190,12 @@ class Verifier:
         return True
 
     async def _remove_link(self, link: LinkFile) -> None:
+        """Remove a link; the tags of a manifest go with its link."""
         if link.digest is not None and link.role in LINK_KINDS:
             await self._tree.drop_link(link.repository, LINK_KINDS[link.role], link.digest)
+            if link.role is Role.MANIFEST:
+                for tag in await self._tree.tags_of(link.repository, link.digest):
+                    await self._drop_tag(link.repository, tag)
         elif link.role is Role.TAG and link.tag is not None:
             await self._drop_tag(link.repository, link.tag)
         else:

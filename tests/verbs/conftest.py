@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.cli.parser import parse_arguments
+from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
 from tests.support.hostile import HostileUpstream
 from tests.support.images import Manifest, multi_platform, oci_image
@@ -90,10 +93,19 @@ def images(upstream: HostileUpstream) -> Images:
 
 
 @pytest.fixture
-def running(upstream: HostileUpstream, images: Images) -> Iterator[InProcess]:
+def life() -> Iterator[ExitStack]:
+    """The replica's life: a test that closes it ends the replica, and keeps its store."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def running(
+    upstream: HostileUpstream, images: Images, opened: Opened, life: ExitStack
+) -> InProcess:
     """A replica that runs on an empty store."""
-    with in_process(upstream.url) as replica:
-        yield replica
+    folder = opened(tempfile.TemporaryDirectory(prefix="verbs-"))
+    return life.enter_context(in_process(upstream.url, root=Path(folder) / "store"))
 
 
 def pull(replica: InProcess, manifest: Manifest, reference: str) -> None:
