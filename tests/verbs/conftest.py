@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ import pytest
 from proxy.cli.parser import parse_arguments
 from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
-from tests.support.hostile import HostileUpstream
+from tests.support.hostile import HostileUpstream, hostile_upstream
 from tests.support.images import Manifest, multi_platform, oci_image
 
 REPOSITORY = "team/app"
@@ -83,13 +84,18 @@ class Images:
     many: Manifest
 
 
-@pytest.fixture
-def images(upstream: HostileUpstream) -> Images:
+def add_images(upstream: HostileUpstream) -> Images:
+    """Put both images into an upstream."""
     contents = upstream.contents
     return Images(
         contents.add(REPOSITORY, oci_image("single"), "1.0"),
         contents.add(REPOSITORY, multi_platform("many"), "many"),
     )
+
+
+@pytest.fixture
+def images(upstream: HostileUpstream) -> Images:
+    return add_images(upstream)
 
 
 @pytest.fixture
@@ -100,12 +106,15 @@ def life() -> Iterator[ExitStack]:
 
 
 @pytest.fixture
-def running(
-    upstream: HostileUpstream, images: Images, opened: Opened, life: ExitStack
-) -> InProcess:
+def store(opened: Opened) -> Path:
+    """Where a store shall be; short, since a store has a unix socket."""
+    return Path(opened(tempfile.TemporaryDirectory(prefix="verbs-"))) / "store"
+
+
+@pytest.fixture
+def running(upstream: HostileUpstream, images: Images, store: Path, life: ExitStack) -> InProcess:
     """A replica that runs on an empty store."""
-    folder = opened(tempfile.TemporaryDirectory(prefix="verbs-"))
-    return life.enter_context(in_process(upstream.url, root=Path(folder) / "store"))
+    return life.enter_context(in_process(upstream.url, root=store))
 
 
 def pull(replica: InProcess, manifest: Manifest, reference: str) -> None:
@@ -120,9 +129,22 @@ def pull(replica: InProcess, manifest: Manifest, reference: str) -> None:
     replica.wait_idle()
 
 
+@pytest.fixture(scope="session")
+def pulled_store() -> Iterator[Path]:
+    """A store that has both images, and is copied rather than used."""
+    with tempfile.TemporaryDirectory(prefix="pulled-") as folder, hostile_upstream() as upstream:
+        root = Path(folder) / "store"
+        images = add_images(upstream)
+        with in_process(upstream.url, root=root) as replica:
+            pull(replica, images.single, "1.0")
+            pull(replica, images.many, "many")
+        yield root
+
+
 @pytest.fixture
-def warm(running: InProcess, images: Images) -> InProcess:
+def warm(
+    pulled_store: Path, upstream: HostileUpstream, images: Images, store: Path, life: ExitStack
+) -> InProcess:
     """A replica that runs and has both images."""
-    pull(running, images.single, "1.0")
-    pull(running, images.many, "many")
-    return running
+    shutil.copytree(pulled_store, store)
+    return life.enter_context(in_process(upstream.url, root=store))
