@@ -1,8 +1,10 @@
 """`proxima verify`: what is wrong is found and repaired, beside a running replica and without."""
 
+import asyncio
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from tests.support.images import Manifest
 from tests.support.layers import random_bytes
 from tests.support.store_tree import blob_path, wrong_blobs
 from tests.verbs.conftest import REPOSITORY, pull
-from tests.verbs.stores import DAMAGES, flip, layer_of
+from tests.verbs.stores import DAMAGES, flip, layer_of, put_bytes
 
 
 @pytest.mark.parametrize("is_running", [True, False])
@@ -146,3 +148,24 @@ def test_hashing_leaves_the_page_cache_as_it_was(tmp_path, was_cached):
         assert is_cached(descriptor, len(data)) == was_cached
     finally:
         os.close(descriptor)
+
+
+def test_the_loop_stays_free_meanwhile(proxima, warm):
+    """C30: while a replica hashes its store, its loop is late by less than 100 ms."""
+    for number in range(4):
+        put_bytes(warm.store, bytes([number]) * (32 << 20))
+    lags: list[float] = []
+
+    async def measure() -> None:
+        while True:
+            due = time.monotonic() + 0.002
+            await asyncio.sleep(0.002)
+            lags.append(time.monotonic() - due)
+
+    measuring = asyncio.run_coroutine_threadsafe(measure(), warm.thread.loop)
+    try:
+        result = proxima("verify", "--store", warm.store, "--json").result
+    finally:
+        measuring.cancel()
+    assert (result["good"], result["bytes"] > 128 << 20, len(lags) > 20) == (True, True, True)
+    assert sorted(lags)[len(lags) * 99 // 100] < 0.1
