@@ -8,7 +8,7 @@ from config.loader import load
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.settings import Settings, TagPolicy
-from config.values import Address, ByteSize, Duration, Secret
+from config.values import Address, ByteSize, Duration, Secret, parse_duration
 
 __all__ = [
     "Address",
@@ -29,6 +29,7 @@ __all__ = [
     "check_files",
     "effective_names",
     "load",
+    "parse_duration",
     "read_password",
     "settings_of",
     "warnings",

@@ -179,6 +179,12 @@ class StoreSettings:
     manifest_cache: ByteSize = setting(
         size("0", "64GiB"), "64MiB", "Memory for often pulled manifests and small blobs."
     )
+    scrub_within: Duration = setting(
+        duration("0s", "8760h"),
+        "720h",
+        "Time within which every content is read and hashed once more, behind everything else; "
+        "0s: never.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,15 +13,18 @@ from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
 from proxy.app.network import Network, open_network
 from proxy.app.reload import Reloader
+from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
+from proxy.registry.durable import is_fit
 from proxy.registry.explain import Explainer
 from proxy.registry.issuer import Issuer, load_or_make_key
 from proxy.registry.realm import Realm
+from proxy.registry.scrub import Scrub
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
@@ -29,7 +32,7 @@ from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.web.acceptor import Tls
 from proxy.web.admit import Gate
 from proxy.web.announced import Announcements
-from proxy.web.control import ControlSocket
+from proxy.web.control import ControlSocket, verb_routes
 from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners, open_socket
 from proxy.web.ops import ops_application
@@ -38,6 +41,7 @@ from proxy.web.protocol import ConnectionTimes, Server
 from proxy.web.tls import Certificates
 
 LAG_PERIOD_SECONDS = 0.25
+BUSY_LAG_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
@@ -55,6 +59,7 @@ class Replica:
         self._tasks: set[asyncio.Task[None]] = set()
         self._state = "starting"
         self._drain_until = float("inf")
+        self._lag_seconds = 0.0
         self.ops_address: Address = ("", 0)
 
     async def start(self) -> None:
@@ -90,6 +95,8 @@ class Replica:
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
         self._own(self._measure_lag())
+        self._own(tree.health.watch(lambda: tree.run(is_fit, tree.layout.spool)))
+        self._own(self._scrub(ground).run(settings.store.scrub_within))
         self._state = "ready"
 
     async def _ground(self, tree: Tree, network: Network) -> Ground:
@@ -153,7 +160,8 @@ class Replica:
     async def _open_ops(self, network: Network) -> None:
         def details() -> dict[str, object]:
             states = network.link.breaker_states()
-            return {"region": self._settings.region, "primary": states}
+            store = self._chain.store.tree.health.as_document()
+            return {"region": self._settings.region, "primary": states, "store": store}
 
         application = ops_application(self._telemetry.metrics, self._not_ready, details)
         runner = web.AppRunner(application, access_log=None)
@@ -178,7 +186,8 @@ class Replica:
             return found.as_document()
 
         path = chain.store.tree.layout.control_socket
-        control = ControlSocket(path, explain, PinVerbs(pins).routes())
+        routes = [*PinVerbs(pins).routes(), *verb_routes(verbs_of_replica(chain, ground))]
+        control = ControlSocket(path, explain, routes)
         await control.open()
         self._stack.push_async_callback(control.close)
 
@@ -201,6 +210,8 @@ class Replica:
         metrics.watch("claimed_bytes", "Bytes claimed by fills.", lambda: room.claimed_bytes)
         metrics.watch("capacity_bytes", "Limit; 0: none.", lambda: room.limits.capacity_bytes)
         metrics.watch("refused_claims", "Contents there was no room for.", lambda: room.refusals)
+        health = ground.store.tree.health
+        metrics.watch("store_read_only", "1: its disk fails.", lambda: float(health.is_sick))
         sidecar = ground.sidecar
         metrics.watch("sidecar_failures", "Sidecar calls that failed.", lambda: sidecar.failures)
 
@@ -210,12 +221,20 @@ class Replica:
 
         metrics.watch_by("breakers", "Addresses of the primary by breaker.", "state", breakers)
 
+    def _scrub(self, ground: Ground) -> Scrub:
+        scrub = Scrub(ground.store, ground.sidecar, self._clock, self._telemetry)
+        scrub.is_busy = lambda: self._lag_seconds > BUSY_LAG_SECONDS
+        metrics = self._telemetry.metrics
+        metrics.watch("scrub_progress_ratio", "How far the scrub is.", lambda: scrub.progress)
+        return scrub
+
     async def _measure_lag(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + LAG_PERIOD_SECONDS
             await asyncio.sleep(LAG_PERIOD_SECONDS)
-            self._telemetry.metrics.loop_lag.observe(max(0.0, loop.time() - due))
+            self._lag_seconds = max(0.0, loop.time() - due)
+            self._telemetry.metrics.loop_lag.observe(self._lag_seconds)
 
     async def _forget_credentials(self, keeper: CredentialKeeper) -> None:
         """Let go of passwords that nobody uses any more, whether somebody comes or not."""

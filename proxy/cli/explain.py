@@ -39,7 +39,7 @@ def ask(path: Path, target: str, method: str = "GET") -> tuple[int, dict[str, An
 
     Raises: OSError, http.client.HTTPException: nobody answers there.
     """
-    connection = _UnixConnection(path)
+    connection = UnixConnection(path)
     try:
         connection.request(method, target)
         answer = connection.getresponse()
@@ -48,7 +48,9 @@ def ask(path: Path, target: str, method: str = "GET") -> tuple[int, dict[str, An
         connection.close()
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a control socket."""
+
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=TIMEOUT_SECONDS)
         self._path = path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config import Settings, settings_of
 from proxy import __version__
-from proxy.cli import check, client, explain, pin, replica
+from proxy.cli import check, client, explain, pin, replica, verbs_parser
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -21,6 +21,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     _add_client(verbs.add_parser)
     _add_explain(verbs.add_parser)
     _add_pins(verbs.add_parser)
+    verbs_parser.add_verbs(verbs.add_parser, _add_settings)
     return parser.parse_args(argv)
 
 

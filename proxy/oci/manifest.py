@@ -77,7 +77,11 @@ def _refuse_constant(name: str) -> NoReturn:
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
 
 
-def _document(data: bytes) -> dict[str, Any]:
+def document_of(data: bytes) -> dict[str, Any]:
+    """Give a manifest's JSON object.
+
+    Raises: ManifestInvalid: it is none, has too many parts or can be read in two ways.
+    """
     if data.count(b"{") + data.count(b"[") > MAX_STRUCTURES:
         raise ManifestInvalid("the manifest has too many parts")
     try:
@@ -95,7 +99,7 @@ def media_type_of(data: bytes) -> str:
     Raises: ManifestInvalid: not JSON, ambiguous, without a recognisable type, or Docker schema 1,
     whose digest isn't the hash of its bytes.
     """
-    document = _document(data)
+    document = document_of(data)
     if any(key.casefold() in _FOLDED_KEYS for key in document.keys() - _TELLING_KEYS):
         raise ManifestInvalid("the manifest has one of its keys in another case")
     if document.get("schemaVersion") == 1:
@@ -142,15 +146,15 @@ def children_of(data: bytes) -> tuple[Descriptor, ...]:
     """Give the descriptors that a manifest names: an index's manifests, an image's config and
     layers. Entries that are no well-formed descriptors are left out; so is `subject`.
     """
-    document = _document(data)
+    document = document_of(data)
     entries = [document.get("config"), *_list(document, "layers"), *_list(document, "blobs")]
     entries += _list(document, "manifests")
-    return tuple(found for entry in entries if (found := _descriptor(entry)) is not None)
+    return tuple(found for entry in entries if (found := read_descriptor(entry)) is not None)
 
 
 def subject_of(data: bytes) -> Digest | None:
     """Give the digest of the manifest that this one refers to, if it does."""
-    found = _descriptor(_document(data).get("subject"))
+    found = read_descriptor(document_of(data).get("subject"))
     return found.digest if found else None
 
 
@@ -159,7 +163,8 @@ def _list(document: dict[str, Any], key: str) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _descriptor(entry: object) -> Descriptor | None:
+def read_descriptor(entry: object) -> Descriptor | None:
+    """Give the descriptor that a part of a document is, None if it is no well-formed one."""
     match entry:
         case {"digest": str(digest), "size": int(size), "mediaType": str(media_type)}:
             if isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:

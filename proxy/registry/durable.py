@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 MOVE_ATTEMPTS = 5
+FIT_BYTES = 64 << 10
 
 
 def sync_folder(folder: Path) -> None:
@@ -40,8 +41,8 @@ def move_into_place(source: Path, target: Path) -> None:
     The folder may go again before the rename: whoever evicts takes empty ones away.
     """
     for _ in range(MOVE_ATTEMPTS):
-        make_folders(target.parent)
         try:
+            make_folders(target.parent)
             source.rename(target)
         except FileNotFoundError:
             if not source.exists():
@@ -103,6 +104,23 @@ def read_small(path: Path, limit_bytes: int) -> bytes | None:
         return os.read(descriptor, limit_bytes)
     finally:
         os.close(descriptor)
+
+
+def is_fit(folder: Path) -> bool:
+    """Say whether a file that is written in *folder* can be read back.
+
+    Raises: OSError.
+    """
+    data = secrets.token_bytes(FIT_BYTES)
+    path = folder / f"probe-{secrets.token_hex(8)}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        _write_all(descriptor, data)
+        os.fsync(descriptor)
+        return os.pread(descriptor, FIT_BYTES, 0) == data
+    finally:
+        os.close(descriptor)
+        path.unlink()
 
 
 def remove_file(path: Path) -> bool:

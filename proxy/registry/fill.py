@@ -76,10 +76,18 @@ class CacheFill:
             pass
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+        if self._is_beside_store(pull):
+            return await self._uncached.open(pull, part)
         try:
             return await self._fill(pull, part)
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+
+    def _is_beside_store(self, pull: Pull) -> bool:
+        """Say whether a blob can't be kept, so that fetching it for the store would be in vain."""
+        if isinstance(pull, ManifestPull) or not self._store.tree.health.is_sick:
+            return False
+        return self._flights.joinable(pull.digest) is None
 
     def at_hand(self, pull: Pull) -> Bytes | None:
         """Give what the store has in memory; see `ReadyPuller.at_hand`."""
@@ -102,6 +110,18 @@ class CacheFill:
     def withdraw(self, repository: Repository, digest: Digest) -> None:
         """A blob was deleted: a flight that is under way serves this repository no more."""
         self._flights.withdraw(repository, digest)
+
+    async def settled(self, digest: Digest) -> None:
+        """Wait until a blob that is on its way is kept or given up."""
+        await self._flights.settled(digest)
+
+    def is_fetching(self, digest: Digest) -> bool:
+        """Say whether a blob is on its way."""
+        return self._flights.joinable(digest) is not None
+
+    def withdraw_all(self, repository: Repository) -> None:
+        """As `withdraw`, for every blob that is on its way."""
+        self._flights.withdraw_all(repository)
 
     # --- manifests --------------------------------------------------------------------------------
 

@@ -121,10 +121,21 @@ class Flights:
                 error=error or None,
             )
 
+    async def settled(self, digest: Digest) -> None:
+        """Wait until the flight of *digest*, if there is one, has committed or failed."""
+        flight = self._flights.get(digest)
+        if flight is not None:
+            await asyncio.wait((self._tasks[flight],))
+
     def withdraw(self, repository: Repository, digest: Digest) -> None:
         """A blob was deleted: a flight that is under way serves this repository no more."""
         flight = self._flights.get(digest)
         if flight is not None:
+            flight.sources.withdraw(repository)
+
+    def withdraw_all(self, repository: Repository) -> None:
+        """As `withdraw`, for every flight."""
+        for flight in self._flights.values():
             flight.sources.withdraw(repository)
 
     def limit_orphans(self) -> None:

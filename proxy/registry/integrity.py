@@ -52,6 +52,10 @@ class Integrity:
         """Note that this state of the file has the digest."""
         self._good.put(digest, stamp)
 
+    def forget(self, digest: Digest) -> None:
+        """Forget that a file was good, so that its next serve looks at it again."""
+        self._good.drop(digest)
+
     def reader(self, digest: Digest, descriptor_number: int, stamp: Stamp) -> GrowingFile:
         """Give the file to read from, held for the caller; takes over the descriptor.
 

@@ -66,11 +66,11 @@ class Layout:
 
     def link(self, repository: Repository, kind: LinkKind, digest: Digest) -> Path:
         """The record that *repository* contains *digest*."""
-        return self._repository(repository) / kind / digest.algorithm / digest.hex / "link"
+        return self.repository(repository) / kind / digest.algorithm / digest.hex / "link"
 
     def tag(self, repository: Repository, tag: Tag) -> Path:
         """The folder of one tag."""
-        return self._repository(repository) / "_manifests" / "tags" / tag
+        return self.repository(repository) / "_manifests" / "tags" / tag
 
     def tag_current(self, repository: Repository, tag: Tag) -> Path:
         """What the tag names now."""
@@ -82,7 +82,8 @@ class Layout:
         return folder / digest.algorithm / digest.hex / "link"
 
     def tags(self, repository: Repository) -> Path:
-        return self._repository(repository) / "_manifests" / "tags"
+        return self.repository(repository) / "_manifests" / "tags"
 
-    def _repository(self, repository: Repository) -> Path:
+    def repository(self, repository: Repository) -> Path:
+        """The folder of one repository's links and tags; others may lie below it."""
         return self.registry / "repositories" / repository

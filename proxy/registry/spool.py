@@ -224,6 +224,7 @@ async def open_spool_file(tree: Tree, size: int | None) -> tuple[Path, int]:
 
     Raises: StoreUnavailable. A caller that is cancelled meanwhile leaves no file behind.
     """
+    tree.health.require_writable()
     made: list[tuple[Path, int]] = []
 
     def make() -> None:

@@ -7,13 +7,21 @@ import stat
 
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
-from proxy.oci.errors import Absent, BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
+from proxy.oci.errors import (
+    Absent,
+    BlobUnknown,
+    ContentMismatch,
+    ManifestInvalid,
+    ManifestUnknown,
+    StoreUnavailable,
+)
 from proxy.oci.manifest import MAX_MANIFEST_BYTES, Manifest, children_of, media_type_of
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import NOW
+from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Integrity, Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.puller import Bytes, Content, File, Resolution
@@ -23,6 +31,8 @@ from proxy.registry.tree import Tree
 from proxy.telemetry.labels import Origin
 
 SMALL_BYTES = 64 << 10
+WHOLE_FIRST_BYTES = 4 << 20
+"""Up to here a blob that has to be hashed is hashed before its first byte is sent."""
 _DAMAGE = frozenset({errno.EIO, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR})
 MAX_REMEMBERED_BLOB_BYTES = 4 << 10
 OVERHEAD_BYTES = 500
@@ -180,6 +190,11 @@ class Store:
         for kind in LinkKind:
             self._memory.drop((kind, digest))
 
+    def doubt(self, digest: Digest) -> None:
+        """Let the next pull of a content look at its file, which was found wrong."""
+        self.integrity.forget(digest)
+        self.forget(digest)
+
     def forget_manifest(self, digest: Digest) -> None:
         """Drop a manifest from memory, so that the next read asks the disk."""
         self._memory.drop((LinkKind.MANIFEST, digest))
@@ -210,12 +225,31 @@ class Store:
         try:  # a part that lies beyond a cut-off file has it hashed, too
             span = ByteSpan(0, stamp.size) if part is None else part.on(stamp.size)
             is_part = span.stop < stamp.size
-            if is_part and not self._may_serve_unverified_parts:
-                await growing.visible_beyond(growing.size - 1)
+            await self._begin(digest, growing, span, is_part=is_part)
         except BaseException:
             growing.release()
             raise
         return File(Resolution(descriptor, Origin.STORE), span, growing, is_part)
+
+    async def _begin(
+        self, digest: Digest, growing: GrowingFile, span: ByteSpan, *, is_part: bool
+    ) -> None:
+        """Wait until the first byte of a span may be sent, of smaller blobs the last one.
+
+        What is found damaged until then has cost the client nothing yet.
+
+        Raises: BlobUnknown: it was set aside. StoreUnavailable: it couldn't be.
+        """
+        is_whole_first = growing.size <= WHOLE_FIRST_BYTES
+        if is_part and not self._may_serve_unverified_parts:
+            is_whole_first = True
+        offset = growing.size - 1 if is_whole_first else span.start
+        try:
+            await growing.visible_beyond(offset, is_part=is_part and not is_whole_first)
+        except (ContentMismatch, StoreUnavailable) as exc:
+            if await self.has_bytes(digest):
+                raise StoreUnavailable from exc
+            raise BlobUnknown from exc
 
     async def _open_file(self, digest: Digest) -> int:
         """Open on the loop: a path in the kernel's cache costs less than a thread would.

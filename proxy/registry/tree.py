@@ -20,8 +20,10 @@ from proxy.oci.reference import Repository, Tag
 from proxy.registry import durable
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import moment
+from proxy.registry.health import Health
 from proxy.registry.interrupted import Interrupted
 from proxy.registry.layout import Layout, LinkKind
+from proxy.registry.linking import Linking
 from proxy.telemetry import Telemetry
 
 THREADS = 16
@@ -59,6 +61,8 @@ class Tree:
         """Told of each content that entered: its size, and by how much the tree has grown."""
         self.on_removed: Callable[[Digest, int], None] = lambda *_: None
         """Told of each content that was set aside, and of its size."""
+        self.health = Health(telemetry.log, time.monotonic)
+        self.linking = Linking()
 
     async def open(self) -> None:
         """Make the folders, take the lock, remove leftovers of fills that can't go on.
@@ -109,6 +113,7 @@ class Tree:
         """Count and log what the file system refused."""
         self._metrics.store_failures.inc()
         self._log.error("store.failed", error=str(exc))
+        self.health.note_failure(exc)
 
     # --- links --------------------------------------------------------------------------------
 
@@ -138,11 +143,12 @@ class Tree:
     async def put_link(self, repository: Repository, kind: LinkKind, digest: Digest) -> None:
         """Record that *repository* contains *digest*: call it only when the primary said so."""
         self._dropped.drop((repository, kind, digest))
-        if await self.has_link(repository, kind, digest):
-            return
-        drops = self._link_drops
-        await self._write(self.layout.link(repository, kind, digest), digest)
-        self._remember_link((repository, kind, digest), drops)
+        with self.linking.about_to(digest):
+            if await self.has_link(repository, kind, digest):
+                return
+            drops = self._link_drops
+            await self._write(self.layout.link(repository, kind, digest), digest)
+            self._remember_link((repository, kind, digest), drops)
 
     async def confirm_link(
         self, repository: Repository, kind: LinkKind, digest: Digest, asked_at: float
@@ -183,12 +189,14 @@ class Tree:
             self._forget_link(key)  # it may have been looked at until now
 
     async def _write(self, path: Path, digest: Digest) -> None:
+        self.health.require_writable()
         await self.run(durable.write_file, path, str(digest).encode(), self.layout.spool)
 
     # --- bytes --------------------------------------------------------------------------------
 
     async def commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> None:
         """Give a verified spool file its name in the tree; durable when this returns."""
+        self.health.require_writable()
         self.on_stored(digest, *await self.run(self._commit, spooled, descriptor_number, digest))
 
     def _commit(self, spooled: Path, descriptor_number: int, digest: Digest) -> tuple[int, int]:
@@ -200,6 +208,7 @@ class Tree:
 
     async def put_bytes(self, digest: Digest, data: bytes) -> None:
         """Keep small content that was verified before."""
+        self.health.require_writable()
         self.on_stored(digest, len(data), await self.run(self._put_bytes, digest, data))
 
     def _put_bytes(self, digest: Digest, data: bytes) -> int:

@@ -74,6 +74,8 @@ class Metrics:
         self.quarantined = self._counter("quarantined", "Contents found damaged and set aside.")
         self.evicted_contents = self._counter("evicted_contents", "Contents evicted.")
         self.evicted_bytes = self._counter("evicted_bytes", "Bytes of contents evicted.")
+        self.scrubbed_bytes = self._counter("scrubbed_bytes", "Bytes that the scrub has hashed.")
+        self.scrub_rounds = self._counter("scrub_rounds", "Times the scrub read all of the store.")
         self.loop_lag = Histogram(
             "proxima_loop_lag_seconds",
             "How late the event loop runs a timer.",

@@ -1,15 +1,27 @@
-"""The control socket: verbs of the operator, over HTTP on a unix socket in the store (0600)."""
+"""The control socket: verbs of the operator, over HTTP on a unix socket in the store (0600).
 
+A verb that takes its time is a POST, answered with a line of JSON for each event: the last one is a
+`result`, or an `error`. A client that leaves ends its verb.
+"""
+
+import asyncio
+import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 
 from aiohttp import web
 
 from proxy.oci.errors import RegistryError
+from proxy.registry.orders import Order
+from proxy.registry.progress import Event, Events
+
+HEARTBEAT_SECONDS = 5.0
+CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
 Explain = Callable[[str], Awaitable[dict[str, object]]]
+Verb = Callable[[Order], Events]
 
 
 @contextmanager
@@ -39,7 +51,7 @@ class ControlSocket:
         application = web.Application()
         application.router.add_get("/explain", self._answer_explain)
         application.add_routes(self._more)
-        self._runner = web.AppRunner(application, access_log=None)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=CUT_SECONDS)
         await self._runner.setup()
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
@@ -56,7 +68,67 @@ class ControlSocket:
             return web.json_response({"error": exc.message}, status=exc.status)
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; verbs that are running end here."""
         if self._runner is not None:
             await self._runner.cleanup()
         self._path.unlink(missing_ok=True)
+
+
+def verb_routes(verbs: Mapping[str, Verb]) -> list[web.RouteDef]:
+    """Give the routes of verbs by name: each at most once at a time."""
+    running: set[str] = set()
+
+    def route(name: str, verb: Verb) -> web.RouteDef:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                order = Order.of_pairs(request.query.items())
+            except RegistryError as exc:
+                return web.json_response({"error": exc.message}, status=exc.status)
+            if name in running:
+                return web.json_response({"error": f"{name} is running already"}, status=409)
+            running.add(name)
+            try:
+                return await _stream(request, verb(order))
+            finally:
+                running.discard(name)
+
+        return web.post(f"/verbs/{name}", answer)
+
+    return [route(name, verb) for name, verb in verbs.items()]
+
+
+async def _stream(request: web.Request, events: Events) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    async with aclosing(events):
+        await response.prepare(request)
+        try:
+            await _write_events(response, events)
+        except RegistryError as exc:
+            cause = f": {exc.__cause__}" if exc.__cause__ else ""
+            await _write(response, {"event": "error", "message": f"{exc.message}{cause}"})
+    await response.write_eof()
+    return response
+
+
+async def _write_events(response: web.StreamResponse, events: Events) -> None:
+    """Write each event; an empty line now and then shows whether anybody is still there."""
+    upcoming: asyncio.Task[Event | None] | None = None
+    try:
+        while True:
+            upcoming = upcoming or asyncio.ensure_future(anext(events, None))
+            await asyncio.wait((upcoming,), timeout=HEARTBEAT_SECONDS)
+            if not upcoming.done():
+                await response.write(b"\n")
+                continue
+            event, upcoming = upcoming.result(), None
+            if event is None:
+                return
+            await _write(response, event.as_document())
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+            await asyncio.wait((upcoming,))
+
+
+async def _write(response: web.StreamResponse, document: Mapping[str, object]) -> None:
+    await response.write(json.dumps(document).encode() + b"\n")

@@ -54,6 +54,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "store.min_free": ("50GiB", 50 * 2**30),
     "store.tee_budget": ("500GB", 500 * 10**9),
     "store.manifest_cache": ("1MiB", 2**20),
+    "store.scrub_within": ("168h", 604_800.0),
     "fill.max_concurrent": ("1", 1),
     "fill.max_orphans": ("0", 0),
     "fill.connections": ("4", 4),

@@ -7,7 +7,9 @@ import pytest
 
 from proxy.oci.errors import BlobUnknown, ContentMismatch, ManifestUnknown
 from proxy.oci.span import RangeRequest
-from proxy.registry.integrity import HASH_STEP_BYTES, Integrity
+from proxy.registry import integrity
+from proxy.registry import store as stores
+from proxy.registry.integrity import Integrity
 from proxy.registry.puller import File
 from tests.registry_store.ground import B, read_all
 from tests.registry_store.stores import (
@@ -87,6 +89,8 @@ async def test_the_first_whole_serve_hashes_and_later_ones_do_not(store, monkeyp
     back; then all of it may be sent at once, by sendfile.
     """
     path = await put(store, LARGE)
+    monkeypatch.setattr(stores, "WHOLE_FIRST_BYTES", 0)
+    monkeypatch.setattr(integrity, "HASH_STEP_BYTES", len(LARGE) // 3)
     reads, real = [], os.pread
     monkeypatch.setattr(os, "pread", lambda *asked: reads.append(asked) or real(*asked))
     first = await store.open(pull_of(LARGE))
@@ -94,12 +98,20 @@ async def test_the_first_whole_serve_hashes_and_later_ones_do_not(store, monkeyp
     assert first.growth.visible < len(LARGE)
     await first.growth.visible_beyond(len(LARGE) - 1)
     await first.aclose()
-    assert [size for _, size, _ in reads] == [HASH_STEP_BYTES]
+    assert [size for _, size, _ in reads] == [len(LARGE) // 3] * 3
     assert has_been_hashed(store, path, LARGE)
     second = await store.open(pull_of(LARGE))
     assert second.growth.visible == len(LARGE)
     await second.aclose()
-    assert len(reads) == 1
+    assert len(reads) == 3
+
+
+async def test_a_smaller_blob_is_hashed_before_its_first_byte(store):
+    """C21: what is damaged is known before anything of it was sent, so that it can be fetched."""
+    await put(store, LARGE)
+    first = await store.open(pull_of(LARGE))
+    assert first.growth.visible == len(LARGE) <= stores.WHOLE_FIRST_BYTES
+    await first.aclose()
 
 
 async def test_many_first_serves_hash_once(store, monkeypatch):
@@ -135,6 +147,8 @@ async def test_a_file_that_changed_is_hashed_again(store, data, change):
 async def test_a_check_is_of_one_state_of_the_file(store, monkeypatch):
     """A file that took the place of a damaged one isn't judged by the other's hash."""
     path = await put(store, LARGE)
+    monkeypatch.setattr(stores, "WHOLE_FIRST_BYTES", 0)
+    monkeypatch.setattr(integrity, "HASH_STEP_BYTES", len(LARGE) // 3)
     path.write_bytes(b"\0" * len(LARGE))
     bad = await store.open(pull_of(LARGE))
     other = path.with_name("other")

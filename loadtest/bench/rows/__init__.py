@@ -11,6 +11,7 @@ from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
 from loadtest.bench.rows.small import SMALL_BLOB, WARM_MANIFEST
 from loadtest.bench.rows.tokens import Tokens
+from loadtest.bench.rows.verify import Verify
 
 ROWS: tuple[Row, ...] = (
     WARM_MANIFEST,
@@ -26,4 +27,5 @@ ROWS: tuple[Row, ...] = (
     HitRate(),
     Eviction(),
     Memory(),
+    Verify(),
 )
