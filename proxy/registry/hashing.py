@@ -3,6 +3,7 @@
 A file that wasn't in memory before isn't afterwards; one that was is left there.
 """
 
+import mmap
 import os
 from collections.abc import Callable
 
@@ -58,8 +59,7 @@ class FileHash:
     def let_go(self) -> None:
         """Take out of the page cache what only this brought there."""
         if not self._was_cached:
-            length = self._offset - self._dropped
-            os.posix_fadvise(self._descriptor, self._dropped, length, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(self._descriptor, 0, self._offset, os.POSIX_FADV_DONTNEED)
         self._dropped = self._offset
 
 
@@ -82,8 +82,12 @@ def hash_file(
 
 
 def is_cached(descriptor: int, size: int) -> bool:
-    """Say whether some of a file is in the page cache, judged by a byte here and there."""
-    step = max(1, size // PROBES)
+    """Say whether some of a file is in the page cache, judged by a byte here and there.
+
+    Asking may itself begin to read: one page alone each time, and none twice.
+    """
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+    step = max(mmap.PAGESIZE, size // PROBES)
     return any(_is_byte_cached(descriptor, offset) for offset in range(0, size, step))
 
 

@@ -5,6 +5,8 @@ import fcntl
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -128,26 +130,34 @@ def test_the_settings_file_names_the_store(proxima, warm, tmp_path):
     assert (outcome.status, "contents" in outcome.output) == (0, True)
 
 
-@pytest.mark.parametrize("was_cached", [True, False])
-def test_hashing_leaves_the_page_cache_as_it_was(tmp_path, was_cached):
-    """A file that was not in memory isn't there after it was hashed; one that was stays there."""
-    data = random_bytes(20 << 20, "pages")
-    path = tmp_path / "data"
+@contextmanager
+def dropped(path: Path, data: bytes) -> Iterator[int]:
+    """Write a file and let go of its pages; give its descriptor."""
     path.write_bytes(data)
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("was_cached", [True, False])
+def test_hashing_leaves_the_page_cache_as_it_was(tmp_path, was_cached):
+    """A file that was not in memory isn't there after it was hashed; one that was stays there."""
+    data = random_bytes(20 << 20, "pages")
+    path = tmp_path / "data"
+    with dropped(tmp_path / "other", data) as descriptor:
         if is_cached(descriptor, len(data)):
             pytest.skip("this file system has no pages to let go of")
+    with dropped(path, data) as descriptor:
         if was_cached:
             path.read_bytes()
             assert is_cached(descriptor, len(data))
         digest, stamp = hash_file(descriptor, Algorithm.SHA256)
         assert (digest, stamp.size) == (Digest.of(data).hex, len(data))
         assert is_cached(descriptor, len(data)) == was_cached
-    finally:
-        os.close(descriptor)
 
 
 def test_the_loop_stays_free_meanwhile(proxima, warm):
