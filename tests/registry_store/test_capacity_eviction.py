@@ -218,7 +218,7 @@ async def test_a_recount_finds_what_has_no_entry(accounts):
 async def test_eviction_works_in_small_steps(accounts, monkeypatch):
     """C30, F23: many contents leave in steps between which others run."""
     monkeypatch.setattr(evictor, "PAUSE_SECONDS", 0.0)
-    for number in range(500):
+    for number in range(100):
         assert await accounts.keep(content(number, 100))
     steps = 0
 
@@ -229,10 +229,10 @@ async def test_eviction_works_in_small_steps(accounts, monkeypatch):
             await asyncio.sleep(0)
 
     other = asyncio.create_task(counted())
-    assert await accounts.capacity._evictor.trim(500 * 100) == 500 * 100
+    assert await accounts.capacity._evictor.trim(100 * 100) == 100 * 100
     other.cancel()
     assert accounts.here == {}
-    assert steps > 500 / evictor.BATCH
+    assert steps > 100 / evictor.BATCH
 
 
 async def test_sums_that_drifted_are_right_after_a_recount(accounts):
