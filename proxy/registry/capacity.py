@@ -118,6 +118,7 @@ class Capacity:
             with suppress(StoreUnavailable):
                 is_done = await self._recount.run()
             if is_done:
+                await self.usage.settle()
                 self._log.info(
                     "store.counted",
                     contents=self.usage.stored_contents,

@@ -7,7 +7,7 @@ Nothing is synced: a removal that a power cut undoes is found by the recount.
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,16 +15,17 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry.ending import to_its_end
 from proxy.registry.layout import data_below
-from proxy.registry.order import BEGINNING, Entry, Place
+from proxy.registry.order import BEGINNING, Entry, Place, Rank
 from proxy.registry.pins import Pins
 from proxy.registry.room import Room
 from proxy.registry.store import Store
 from proxy.registry.usage import Usage
 from proxy.telemetry import Telemetry
 
-PAGE = 512
-BATCH = 128
-PAUSE_SECONDS = 0.005
+PAGE = 64
+BATCH = 16
+PAUSE_SECONDS = 0.002
+HURRIED_PAUSE_SECONDS = 0.001  # hits go on between, whoever waits for room
 PINS_SECONDS = 1.0
 
 _MISSING, _STUCK = -1, -2
@@ -71,9 +72,8 @@ class Evictor:
             async with self._turn:
                 await self._pins.refresh(PINS_SECONDS)
                 await self._usage.write()
-                part, place = await self._evict_page(place, size_bytes - freed)
+                part, place = await self._evict_page(place, size_bytes - freed, PAUSE_SECONDS)
             freed += part
-            await asyncio.sleep(PAUSE_SECONDS)
         return freed
 
     async def close(self) -> None:
@@ -84,7 +84,8 @@ class Evictor:
     # --- choosing ---------------------------------------------------------------------------------
 
     def _may_go(self, entry: Entry) -> bool:
-        return not (self._room.is_in_use(entry.digest) or self._pins.is_pinned(entry.digest))
+        digest = entry.digest
+        return not (self._room.is_in_use(digest) or self._pins.is_pinned(digest))
 
     async def _may_free(self, size_bytes: int) -> bool:
         place: Place = BEGINNING
@@ -98,33 +99,46 @@ class Evictor:
         freed = 0
         place: Place | None = BEGINNING
         while freed < size_bytes and place is not None:
-            part, place = await self._evict_page(place, size_bytes - freed)
+            part, place = await self._evict_page(place, size_bytes - freed, HURRIED_PAUSE_SECONDS)
             freed += part
         return freed
 
-    async def _evict_page(self, place: Place, size_bytes: int) -> tuple[int, Place | None]:
+    async def _evict_page(
+        self, place: Place, size_bytes: int, pause_seconds: float
+    ) -> tuple[int, Place | None]:
         """Evict up to *size_bytes* of what comes next after *place*; give how many that freed, and
         where to go on; None: there is no more.
         """
-        page = await self._usage.after(place, BATCH)
+        started_at = time.monotonic()
+        page = await self._usage.after(place, PAGE)
         if not page:
             return 0, None
-        chosen = enough(filter(self._may_go, page), size_bytes)
-        freed = await to_its_end(self._remove(chosen)) if chosen else 0
-        return freed, page[-1].place
+        sizes: list[int] = []
+        candidates = filter(self._may_go, page)
+        while chosen := enough(candidates, size_bytes - freed_by(sizes)):
+            sizes += await to_its_end(self._remove(chosen))
+            await asyncio.sleep(pause_seconds)
+        self._tell(sizes, Rank(page[0].rank), time.monotonic() - started_at)
+        return freed_by(sizes), page[-1].place
 
     # --- removing ---------------------------------------------------------------------------------
 
-    async def _remove(self, chosen: Sequence[Entry]) -> int:
-        started_at = time.monotonic()
+    async def _remove(self, chosen: Sequence[Entry]) -> list[int]:
         tree = self._store.tree
         digests = [entry.digest for entry in chosen]
         try:
             sizes = await tree.run(remove_contents, tree.layout.blobs, digests)
         except StoreUnavailable:
-            return 0
-        for digest, size in zip(digests, sizes, strict=True):
-            self._note(digest, size)
+            return []
+        for entry, size in zip(chosen, sizes, strict=True):
+            if size != _STUCK:
+                self._store.forget(entry.digest)
+                self._usage.removed(entry.digest, entry.size, is_evicted=size != _MISSING)
+        return sizes
+
+    def _tell(self, sizes: Sequence[int], rank: Rank, seconds: float) -> None:
+        if not sizes:
+            return
         removed = [size for size in sizes if size >= 0]
         self._metrics.evicted_contents.inc(len(removed))
         self._metrics.evicted_bytes.inc(sum(removed))
@@ -133,28 +147,21 @@ class Evictor:
             contents=len(removed),
             bytes=sum(removed),
             stuck=sizes.count(_STUCK) or None,
-            rank=chosen[-1].rank.name.lower(),
+            rank=rank.name.lower(),
             stored_bytes=self._usage.stored_bytes,
-            seconds=round(time.monotonic() - started_at, 4),
+            seconds=round(seconds, 4),
         )
-        return sum(removed)
-
-    def _note(self, digest: Digest, size: int) -> None:
-        if size == _STUCK:
-            return
-        self._store.forget(digest)
-        if size == _MISSING:
-            self._usage.missing(digest)
-        else:
-            self._usage.removed(digest, size, is_evicted=True)
 
 
-def enough(entries: Iterable[Entry], size_bytes: int) -> list[Entry]:
-    """Give the first entries that make up *size_bytes*, or all of them."""
+def freed_by(sizes: Iterable[int]) -> int:
+    """Give how many bytes a removal freed."""
+    return sum(size for size in sizes if size >= 0)
+
+
+def enough(candidates: Iterator[Entry], size_bytes: int) -> list[Entry]:
+    """Take candidates until they make up *size_bytes*, or are enough for one batch."""
     chosen: list[Entry] = []
-    for entry in entries:
-        if size_bytes <= 0:
-            break
+    while size_bytes > 0 and len(chosen) < BATCH and (entry := next(candidates, None)):
         chosen.append(entry)
         size_bytes -= entry.size
     return chosen

@@ -1,7 +1,7 @@
 """The order in which contents go when room is needed: ranks, then the last use."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from proxy.oci.digest import Algorithm, Digest
 
@@ -31,19 +31,23 @@ Place = tuple[int, int, bytes]
 BEGINNING: Place = (-1, 0, b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One content; `used_at` is in milliseconds, and only good for an order."""
+class Entry(NamedTuple):
+    """One content, as its row has it; `used_at` is in milliseconds, and only good for an order."""
 
-    digest: Digest
+    key: bytes
     size: int
-    rank: Rank
+    rank: int
     used_at: int
+
+    @property
+    def digest(self) -> Digest:
+        """Its name."""
+        return digest_of(self.key)
 
     @property
     def place(self) -> Place:
         """Where it stands in the order of eviction."""
-        return (self.rank, self.used_at, key_of(self.digest))
+        return (self.rank, self.used_at, self.key)
 
 
 def key_of(digest: Digest) -> bytes:

@@ -10,18 +10,18 @@ Rules:
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from proxy.oci.digest import Algorithm, Digest
-from proxy.registry.order import ALGORITHMS, Entry, Place, Rank, digest_of, key_of, rank_of
+from proxy.registry.order import ALGORITHMS, Entry, Place, digest_of, key_of, rank_of
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
 
 MAX_PENDING = 200_000
 MAX_SEEN = 200_000
 MAX_EVICTED_MARKS = 100_000
-WRITE_AT_ONCE = 1_000
+WRITE_AT_ONCE = 500
 
 _HIGHEST = b"\xff" * 64
 _ADD = """
@@ -44,12 +44,12 @@ class _Event(Enum):
     USED = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(NamedTuple):
     """What happened to a content, and what that is in the index."""
 
-    digest: Digest
+    key: bytes
     event: _Event
+    growth: int
     statements: tuple[Statement, ...]
 
 
@@ -60,7 +60,7 @@ class Usage:
         self._sidecar = sidecar
         self._wall = wall
         self._pending: list[_Change] = []
-        self._gone: set[Digest] = set()  # what has an entry only since that isn't removed yet
+        self._gone: set[bytes] = set()  # what has an entry only since that isn't removed yet
         self._seen: set[Digest] = set()
         self._writing = asyncio.Lock()
         self._is_loaded = False
@@ -79,7 +79,8 @@ class Usage:
         if len(self._seen) >= MAX_SEEN:
             self._seen.clear()
         self._seen.add(digest)
-        self._note(digest, _Event.USED, (_USE, (self._now(), key_of(digest))))
+        key = key_of(digest)
+        self._note(key, _Event.USED, 0, (_USE, (self._now(), key)))
         return True
 
     def was_touched(self, digest: Digest) -> bool:
@@ -95,9 +96,8 @@ class Usage:
         self.stored_bytes += growth
         self.stored_contents += growth == size
         key, rank = key_of(digest), rank_of(size, is_pulled=is_pulled)
-        self._note(
-            digest, _Event.ADDED, (_ADD, (key, size, int(rank), self._now())), (_UNMARK, (key,))
-        )
+        row = (key, size, int(rank), self._now())
+        self._note(key, _Event.ADDED, growth, (_ADD, row), (_UNMARK, (key,)))
 
     def removed(self, digest: Digest, size: int, *, is_evicted: bool = False) -> None:
         """Note that a content of so many bytes left the tree."""
@@ -105,26 +105,22 @@ class Usage:
         self.stored_contents -= 1
         key = key_of(digest)
         marks = ((_MARK, (key, size, self._now())),) if is_evicted else ()
-        self._note(digest, _Event.REMOVED, (_REMOVE, (key,)), *marks)
-
-    def missing(self, digest: Digest) -> None:
-        """Note that a content that has an entry isn't in the tree."""
-        self._note(digest, _Event.REMOVED, (_REMOVE, (key_of(digest),)))
+        self._note(key, _Event.REMOVED, -size, (_REMOVE, (key,)), *marks)
 
     def _now(self) -> int:
         """Give a time that is later than all before, whatever the clock does."""
         self._latest = max(self._latest + 1, int(self._wall() * 1000))
         return self._latest
 
-    def _note(self, digest: Digest, event: _Event, *statements: Statement) -> None:
+    def _note(self, key: bytes, event: _Event, growth: int, *statements: Statement) -> None:
         if len(self._pending) >= MAX_PENDING:
             self.lost_changes += 1
             return
-        self._pending.append(_Change(digest, event, statements))
+        self._pending.append(_Change(key, event, growth, statements))
         if event is _Event.REMOVED:
-            self._gone.add(digest)
+            self._gone.add(key)
         elif event is _Event.ADDED:
-            self._gone.discard(digest)
+            self._gone.discard(key)
 
     # --- reading ----------------------------------------------------------------------------------
 
@@ -139,8 +135,8 @@ class Usage:
             *place,
             count,
         )
-        found = (_entry(row) for row in rows or ())
-        return [entry for entry in found if entry.digest not in self._gone]
+        found = map(_entry, rows or ())
+        return [entry for entry in found if entry.key not in self._gone]
 
     async def sizes_of(self, algorithm: Algorithm, first: int) -> dict[Digest, int] | None:
         """Give the contents whose digest begins with that byte; None if they can't be read now."""
@@ -177,7 +173,7 @@ class Usage:
                 if not await self._sidecar.write_all(statements):
                     return False
                 del self._pending[: len(batch)]
-                self._gone.difference_update(change.digest for change in batch)
+                self._gone.difference_update(change.key for change in batch)
             return True
 
     async def _load(self) -> bool:
@@ -212,6 +208,23 @@ class Usage:
             self.stored_bytes += sum(size for size, _ in found.values()) - sum(gone.values())
             self.stored_contents += len(found) - len(gone)
 
+    async def settle(self) -> None:
+        """Take the sums from the index, after a recount: whatever has drifted is right again."""
+        if not await self.write():
+            return
+        async with self._writing:
+            rows = await self._sidecar.all("SELECT count(*), sum(size) FROM content")
+            if rows is None:
+                return
+            count, size = (_number(value) for value in rows[0])
+            moves = [change for change in self._pending if change.event is not _Event.USED]
+            self.stored_bytes = size + sum(change.growth for change in moves)
+            self.stored_contents = count + sum(_step(change) for change in moves)
+
+
+def _step(change: _Change) -> int:
+    return (change.growth > 0) - (change.growth < 0)
+
 
 def _number(value: object) -> int:
     return value if isinstance(value, int) else 0
@@ -225,4 +238,7 @@ def _digest(row: Sequence[object]) -> Digest:
 
 
 def _entry(row: Row) -> Entry:
-    return Entry(_digest(row), _number(row[1]), Rank(_number(row[2])), _number(row[3]))
+    key, size, rank, used_at = row
+    if not isinstance(key, bytes):
+        raise TypeError("a key of the index is no bytes")
+    return Entry(key, _number(size), _number(rank), _number(used_at))

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import threading
 
 import pytest
 
+from proxy.registry import recount
 from tests.capacity.scene import BLOB_BYTES, CAPACITY, REPOSITORY, Scene, blobs
 from tests.fills.in_process import in_process
 from tests.support.layers import random_blob
@@ -145,3 +147,27 @@ def test_without_a_limit_nothing_goes(life, upstream):
         scene.wait_below(CAPACITY)
         assert many[-1].digest in scene.visible
         assert many[0].digest not in scene.visible
+
+
+def test_a_start_waits_for_no_count(life, upstream, monkeypatch):
+    """Start-up doesn't walk the tree: pulls are answered while the first count hangs."""
+    one = blobs(upstream, 1)
+    with life() as scene:
+        scene.pull(one)
+    gate, asked = threading.Event(), threading.Event()
+    real = recount.contents_in
+
+    def hanging(folder, algorithm):
+        asked.set()
+        gate.wait(20)
+        return real(folder, algorithm)
+
+    monkeypatch.setattr(recount, "contents_in", hanging)
+    with life() as scene:
+        assert asked.wait(10)
+        scene.pull(one)
+        assert scene.fetched(one[0]) == 1
+        assert scene.metric("store_bytes") == BLOB_BYTES
+        assert scene.running.events("store.counted") == []
+        gate.set()
+        scene.wait_counted()

@@ -70,6 +70,7 @@ class Accounts:
     async def count(self) -> None:
         """Count the tree."""
         assert await self.capacity._recount.run()
+        await self.capacity.usage.settle()
 
 
 @asynccontextmanager

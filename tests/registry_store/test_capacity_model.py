@@ -208,5 +208,5 @@ class CapacityModel(RuleBasedStateMachine):
 
 TestCapacityModel = CapacityModel.TestCase
 TestCapacityModel.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, print_blob=True
+    max_examples=40, stateful_step_count=30, deadline=None, print_blob=True
 )
