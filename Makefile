@@ -27,12 +27,13 @@ ready := .venv/.ready
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench load lock clean demo-programs test-programs bench-programs
+.PHONY: help demo test soak check bench load lock clean demo-programs test-programs bench-programs
 
 help:
 	@echo 'make demo    pull and push an image through a replica over a slow link, and print the times'
 	@echo '             ARGS=--stay keeps it running; DEMO_PRIMARY=URL uses an existing registry'
 	@echo 'make test    run the tests (ARGS=... goes to pytest)'
+	@echo 'make soak    the state machine and the sweeps of faults, long: most of an hour'
 	@echo 'make check   style, types, import directions, lock files'
 	@echo 'make bench   measure beside nginx, a bare handler and a stock registry, and print the ratios'
 	@echo 'make load    pull as container runtimes do: TARGET=URL REFERENCE=NAME:TAG'
@@ -44,6 +45,9 @@ demo: demo-programs $(ready)
 
 test: test-programs $(ready)
 	@$(bin)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+soak: test-programs $(ready)
+	@PROXIMA_SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py $(ARGS)
 
 check: $(ready)
 	$(bin)/ruff check

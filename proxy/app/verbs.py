@@ -31,7 +31,8 @@ def verbs_of_replica(chain: Chain, ground: Ground) -> Mapping[str, Verb]:
 
     def gc(order: Order) -> Events:
         grace_seconds = collect.MIN_GRACE_SECONDS
-        collector = Collector(store.tree, grace_seconds, store.forget, fill.is_fetching)
+        tree = store.tree
+        collector = Collector(tree, grace_seconds, store.forget, fill.is_fetching, tree.on_removed)
         return collector.run(order)
 
     def purge(order: Order) -> Events:

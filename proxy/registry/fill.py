@@ -70,6 +70,12 @@ class CacheFill:
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
         """Give the content, from here or as it arrives; see `Puller.open`."""
+        if isinstance(pull, BlobPull) and (flight := self._on_its_way(pull)) is not None:
+            flight.sources.admit(pull, is_proven=False)
+            try:  # it isn't here: the disk needn't be asked for each of a crowd
+                return await self._follow(flight, pull, part, Origin.FOLLOWER)
+            except StoreUnavailable:
+                return await self._uncached.open(pull, part)
         try:
             return await self._store.open(pull, part)
         except Absent:
@@ -82,6 +88,11 @@ class CacheFill:
             return await self._fill(pull, part)
         except StoreUnavailable:
             return await self._uncached.open(pull, part)
+
+    def _on_its_way(self, pull: BlobPull) -> Flight | None:
+        """Give the flight that brings a blob for this very repository."""
+        flight = self._flights.joinable(pull.digest)
+        return flight if flight is not None and flight.sources.serve(pull.repository) else None
 
     def _is_beside_store(self, pull: Pull) -> bool:
         """Say whether a blob can't be kept, so that fetching it for the store would be in vain."""

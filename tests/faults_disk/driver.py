@@ -193,13 +193,14 @@ async def do(name: str, root: Path, *, is_inline: bool) -> None:
         await sidecar.close()
 
 
-def make_small() -> None:
+def make_small(put: Callable[[object, str, object], None] = setattr) -> None:
     """Let what happens to large blobs happen to small ones."""
-    spool.SYNC_EVERY_BYTES = 64 << 10
-    segments_module.LONGEST_BYTES = store.LONGEST_BYTES = 100_000
-    segments_module.SHORTEST_BYTES = 40_000
-    flight.WORTH_KEEPING_BYTES = 64 << 10
-    breaks.WAIT_AFTER_BREAK_SECONDS = (0.0, 0.0, 0.0)
+    put(spool, "SYNC_EVERY_BYTES", 64 << 10)
+    put(segments_module, "LONGEST_BYTES", 100_000)
+    put(segments_module, "SHORTEST_BYTES", 40_000)
+    put(store, "LONGEST_BYTES", 100_000)
+    put(flight, "WORTH_KEEPING_BYTES", 64 << 10)
+    put(breaks, "WAIT_AFTER_BREAK_SECONDS", (0.0, 0.0, 0.0))
 
 
 def serve() -> None:

@@ -26,6 +26,12 @@ def store(tree):
     return Store(tree, Integrity(tree, TAIL_BYTES), 1 << 20, may_serve_unverified_parts=True)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A machine that is busy with other tests is no slow disk."""
+    monkeypatch.setattr(uploads_module, "SLOWEST_WRITE_SECONDS", 10.0)
+
+
 @pytest.fixture
 async def copies(store, clock, heard):
     copies = UploadCopies(store, BUDGET, clock, heard.telemetry.metrics)
