@@ -20,6 +20,7 @@ from pathlib import Path
 
 from proxy.oci.digest import Digest
 from proxy.registry import durable, walk
+from proxy.registry.ending import to_its_end
 from proxy.registry.orders import Order
 from proxy.registry.progress import Deed, Done, Events, Progress, Result
 from proxy.registry.tree import Tree
@@ -69,7 +70,7 @@ class Collector:
             found = walk.contents(self._tree.layout)
             while (garbage := await self._tree.run(self._garbage, found, before)) is not None:
                 for each in garbage:
-                    if order.is_dry_run or await self._is_removed(each, linked):
+                    if order.is_dry_run or await to_its_end(self._is_removed(each, linked)):
                         yield self._done(str(each.digest), each.size, order)
                 yield Progress(self._counts["contents"], 0, "contents", "contents")
         for path, size in await self._tree.run(self._old_quarantine):

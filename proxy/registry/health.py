@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from proxy.oci.errors import StoreUnavailable
 from proxy.telemetry.logs import EventLog
 
-MANY_FAILURES = 3
+MANY_FAILURES = 5
 WITHIN_SECONDS = 60.0
 FIRST_RETRY_SECONDS = 2.0
 LAST_RETRY_SECONDS = 300.0

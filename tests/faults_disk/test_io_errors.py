@@ -81,7 +81,7 @@ def test_a_failed_step_discards_the_fill(warm, log):
 UNREADABLE = [
     (call, error, size)
     for call, error in (("openat", "EIO"), ("openat", "EACCES"), ("pread64", "EIO"))
-    for size in (20_000, 300_000)
+    for size in (20_000, 300_000, 5_000_000)
 ]
 
 
