@@ -18,11 +18,9 @@ States: asking (no size yet) -> growing -> verified -> committed; failed from ea
 
 import asyncio
 import functools
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from proxy.oci.descriptor import OCTET_STREAM, Descriptor
 from proxy.oci.digest import Digest
@@ -37,29 +35,25 @@ from proxy.oci.span import ByteSpan, RangeRequest
 from proxy.registry.breaks import Breaks
 from proxy.registry.ending import to_its_end
 from proxy.registry.fetcher import Fetcher
+from proxy.registry.flight_file import FlightFile, OpenFile
 from proxy.registry.growing import GrowingFile
 from proxy.registry.integrity import Stamp
-from proxy.registry.interrupted import WORTH_KEEPING_BYTES, Mark, discard, sync_and_mark
+from proxy.registry.interrupted import Mark
 from proxy.registry.lanes import LaneRules, Lanes
 from proxy.registry.puller import Stream
 from proxy.registry.room import Claim
 from proxy.registry.segments import Segments, first_segment
 from proxy.registry.sources import Sources
-from proxy.registry.spool import SpoolFile, open_spool_file
+from proxy.registry.spool import SpoolFile
 from proxy.registry.store import Store
-
-_REOPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A flight's first stream and its file, in which so many bytes are *here* from before."""
+    """A flight's first stream and its file."""
 
     stream: Stream
-    path: Path
-    descriptor_number: int
-    size: int | None
-    here: int = 0
+    file: OpenFile
 
 
 class Flight:
@@ -82,6 +76,7 @@ class Flight:
         self._lanes = lanes
         self._wanted = wanted
         self._tree = store.tree
+        self._file = FlightFile(store.tree, digest)
         self._room = store.room
         self._integrity = store.integrity
         self._tail_bytes = tail_bytes
@@ -138,20 +133,21 @@ class Flight:
             return await self._bring(begun, claim)
 
     async def _bring(self, begun: _Begun, claim: Claim) -> int:
-        growing = GrowingFile(begun.descriptor_number, begun.size or 0, self._tail_bytes)
+        file = begun.file
+        growing = GrowingFile(file.descriptor_number, file.size or 0, self._tail_bytes)
         self.growing = growing
-        spool = self._spool_file(begun, growing)
-        if begun.size:
+        spool = self._file.spool(file, growing)
+        if file.size:
             self.opened.set_result(growing)
         try:
             await self._fill(begun, spool, growing, claim)
-            await self._verify(spool, growing, begun.size)
+            await self._verify(spool, growing, file.size)
             await to_its_end(self._commit(spool))
         except BaseException as exc:
             self.fail(exc)
-            await to_its_end(self._leave(spool, begun, exc))
+            await to_its_end(self._file.leave(spool, file.size, exc))
             raise
-        await to_its_end(self._let_go(spool))
+        await to_its_end(self._file.let_go(spool))
         return growing.size
 
     def fail(self, exc: BaseException) -> None:
@@ -172,11 +168,10 @@ class Flight:
         stream = await self._first_stream()
         size = stream.resolution.descriptor.size if stream.is_sized else None
         try:
-            path, descriptor_number = await self._open_file(size, claim)
+            return _Begun(stream, await self._file.create(size, claim))
         except BaseException:
             await stream.aclose()
             raise
-        return _Begun(stream, path, descriptor_number, size)
 
     async def _first_stream(self) -> Stream:
         """Ask for the first segment of a large blob, for the part that is wanted, or for all."""
@@ -185,104 +180,35 @@ class Flight:
                 return await self.sources.open(first_segment(self._wanted))
         return await self.sources.open(None)
 
-    async def _open_file(self, size: int | None, claim: Claim) -> tuple[Path, int]:
-        """Make a file; where there is no room, what was interrupted goes for it."""
-        try:
-            return await self._claimed_file(size, claim)
-        except StoreUnavailable:
-            marks = self._tree.interrupted.take_all()
-            if not marks:
-                raise
-            await self._discard(*(mark.path for mark in marks))
-        return await self._claimed_file(size, claim)
-
-    async def _claimed_file(self, size: int | None, claim: Claim) -> tuple[Path, int]:
-        await claim.cover(size or 0)
-        opened = await open_spool_file(self._tree, size)
-        claim.is_allocated = size is not None
-        return opened
-
-    def _spool_file(self, begun: _Begun, growing: GrowingFile) -> SpoolFile:
-        if begun.here:
-            growing.note(ByteSpan(0, begun.here))
-
-        def record(descriptor_number: int, here: int) -> None:
-            if begun.size is None or here < WORTH_KEEPING_BYTES:
-                os.fdatasync(descriptor_number)
-                return
-            sync_and_mark(Mark(self.digest, begun.path, begun.size, here), descriptor_number)
-
-        number, algorithm = begun.descriptor_number, self.digest.algorithm
-        spool = SpoolFile(begun.path, number, algorithm, self._tree, growing.note)
-        spool.begin_with(begun.here)
-        spool.record = record
-        return spool
-
-    # --- what was interrupted ---------------------------------------------------------------------
-
     async def _take_up(self, claim: Claim) -> _Begun | None:
         """Go on with what an interrupted flight left, if the primary still gives that."""
-        mark = self._tree.interrupted.take(self.digest)
+        mark = self._file.take_mark()
         if mark is None:
             return None
         try:
-            begun = await self._reopened(mark, claim)
+            begun = await self._gone_on(mark, claim)
         except BaseException:
-            await to_its_end(self._keep(mark))
+            await to_its_end(self._file.keep(mark))
             raise
         if begun is None:
-            await self._discard(mark.path)
+            await self._file.drop(mark)
         return begun
 
-    async def _reopened(self, mark: Mark, claim: Claim) -> _Begun | None:
+    async def _gone_on(self, mark: Mark, claim: Claim) -> _Begun | None:
         here = min(mark.here, mark.size - 1)  # the primary has to give something: it may refuse
         part = RangeRequest(here, None)
         try:
             stream = await self.sources.open(first_segment(part) if self._lanes.most > 1 else part)
         except RangeInvalid:
             return None
+        file = None
         try:
             if stream.resolution.descriptor.size == mark.size and stream.span.start == here:
-                claim.is_allocated = True
-                await claim.cover(mark.size)
-                number = await self._tree.run(os.open, mark.path, _REOPEN)
-                return _Begun(stream, mark.path, number, mark.size, here)
-        except StoreUnavailable:
-            pass
-        except BaseException:
-            await stream.aclose()
-            raise
-        await stream.aclose()
-        return None
-
-    async def _leave(self, spool: SpoolFile, begun: _Begun, exc: BaseException) -> None:
-        """Keep what is here of a flight that was interrupted; whatever else ended it, let go."""
-        await spool.quiet()
-        is_interrupted = isinstance(exc, (asyncio.CancelledError, Unavailable))
-        is_kept = is_interrupted and not isinstance(exc, StoreUnavailable)
-        if not is_kept or begun.size is None or spool.front < WORTH_KEEPING_BYTES:
-            await self._let_go(spool)
-            return
-        mark = Mark(self.digest, spool.path, begun.size, spool.front)
-        try:
-            await self._tree.run(sync_and_mark, mark, spool.descriptor_number)
-        except StoreUnavailable:
-            await self._let_go(spool)
-        else:
-            await self._keep(mark)
-
-    async def _keep(self, mark: Mark) -> None:
-        await self._discard(*(each.path for each in self._tree.interrupted.leave(mark)))
-
-    async def _let_go(self, spool: SpoolFile) -> None:
-        await spool.quiet()
-        await self._discard(spool.path)
-
-    async def _discard(self, *paths: Path) -> None:
-        """Remove files from the spool; what can't be is a leftover."""
-        for path in paths:
-            with suppress(StoreUnavailable):
-                await self._tree.run(discard, path)
+                file = await self._file.reopen(mark, here, claim)
+        finally:
+            if file is None:
+                await stream.aclose()
+        return None if file is None else _Begun(stream, file)
 
     # --- the bytes --------------------------------------------------------------------------------
 
@@ -290,15 +216,15 @@ class Flight:
         self, begun: _Begun, spool: SpoolFile, growing: GrowingFile, claim: Claim
     ) -> None:
         """Bring all of it in segments, what readers of parts wait for before the rest."""
-        first = begun.stream
-        if begun.size is None:
+        first, size = begun.stream, begun.file.size
+        if size is None:
             await self._fill_unsized(first, spool, claim)
             return
-        segments = Segments(begun.size, begun.here)
+        segments = Segments(size, begun.file.here)
         segments.take(first.span)
         growing.on_wanted = lambda offset: segments.want(ByteSpan(offset, offset + 1))
         weather = self._lanes.weather.at(first.place)
-        ask = functools.partial(self._open_span, begun.size)
+        ask = functools.partial(self._open_span, size)
         await Lanes(segments, spool, ask, self._lanes, weather).run(first)
 
     async def _open_span(self, size: int, span: ByteSpan) -> Stream:

@@ -25,10 +25,13 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import Unavailable
 from proxy.oci.reference import Tag
 from proxy.oci.request import BlobPull, ManifestPull
-from proxy.registry import breaks, flight, spool, store
+from proxy.registry import breaks, flight_file, spool, store
 from proxy.registry import segments as segments_module
+from proxy.registry.capacity import Capacity
 from proxy.registry.clock import SystemClock
 from proxy.registry.layout import LinkKind
+from proxy.registry.orders import Order
+from proxy.registry.purge import Purger
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
 from proxy.registry.uploads import UploadCopies
@@ -150,13 +153,37 @@ async def delete(bench: Bench) -> None:
     await bench.sidecar.flush()
 
 
+async def evict(bench: Bench) -> None:
+    """Everything is evicted, and refilled by the next pulls."""
+    ground = bench.ground
+    capacity = Capacity(ground.store, bench.sidecar, SystemClock(), ground.heard.telemetry)
+    await fill(bench)
+    await capacity.usage.write()
+    assert await capacity._evictor.trim(1 << 30) >= len(BLOB)
+    assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(BLOB)))) == BLOB
+    assert await read_all(await ground.fill.open(ManifestPull(A, Digest.of(MANIFEST)))) == MANIFEST
+    await ended(ground)
+    await capacity.close()
+
+
+async def purge(bench: Bench) -> None:
+    """A repository is purged, and pulled from again."""
+    ground = bench.ground
+    await fill(bench)
+    purger = Purger(ground.tree, bench.book, bench.sidecar, ground.fill, ground.store.forget)
+    async for _ in purger.run(Order(references=(str(A),))):
+        pass
+    await bench.sidecar.flush()
+    assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(BLOB)))) == BLOB
+
+
 async def start(bench: Bench) -> None:
     """Nothing but a start and an end."""
 
 
 WORKS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     work.__name__: work
-    for work in (fill, segments, interrupt, share, push, retag, mend, delete, start)
+    for work in (fill, segments, interrupt, share, push, retag, mend, delete, evict, purge, start)
 }
 
 
@@ -199,7 +226,7 @@ def make_small(put: Callable[[object, str, object], None] = setattr) -> None:
     put(segments_module, "LONGEST_BYTES", 100_000)
     put(segments_module, "SHORTEST_BYTES", 40_000)
     put(store, "LONGEST_BYTES", 100_000)
-    put(flight, "WORTH_KEEPING_BYTES", 64 << 10)
+    put(flight_file, "WORTH_KEEPING_BYTES", 64 << 10)
     put(breaks, "WAIT_AFTER_BREAK_SECONDS", (0.0, 0.0, 0.0))
 
 

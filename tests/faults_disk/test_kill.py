@@ -23,7 +23,7 @@ WHOLE = ("pwrite64", "write", "rename", "unlink", "rmdir", "fallocate", "ftrunca
 SAMPLED_EVERY = {"mkdir": 3, "openat": 9, "close": 9, "fsync": 9, "fdatasync": 9, "fcntl": 9}
 SAMPLED_WORKS = {"interrupt": 3}
 IS_SOAK = os.environ.get("PROXIMA_SOAK", "") not in ("", "0")
-MAY_DANGLE = {"delete", "mend", "retag"}
+MAY_DANGLE = {"delete", "evict", "mend", "purge", "retag"}
 
 
 def points(work: str, name: str) -> Iterator[int]:
