@@ -8,13 +8,16 @@ from pathlib import Path
 from proxy.app.chain import Chain, Ground
 from proxy.oci.caller import ANONYMOUS, REPLICA
 from proxy.registry import collect
+from proxy.registry.adopt import Adopter
 from proxy.registry.clock import SystemClock
 from proxy.registry.collect import Collector
+from proxy.registry.integrity import Integrity
 from proxy.registry.orders import Order
 from proxy.registry.prefetch import Prefetcher
 from proxy.registry.progress import Events
 from proxy.registry.purge import Purger
 from proxy.registry.sidecar import Sidecar
+from proxy.registry.store import Store
 from proxy.registry.tagbook import TagBook
 from proxy.registry.tree import Tree
 from proxy.registry.verify import Verifier
@@ -43,7 +46,10 @@ def verbs_of_replica(chain: Chain, ground: Ground) -> Mapping[str, Verb]:
         caller = REPLICA if has_own_identity else ANONYMOUS
         return Prefetcher(chain.tags, store, fill.settled, caller).run(order)
 
-    return {"verify": verify, "gc": gc, "purge": purge, "prefetch": prefetch}
+    def adopt(order: Order) -> Events:
+        return Adopter(store).run(order)
+
+    return {"verify": verify, "gc": gc, "purge": purge, "prefetch": prefetch, "adopt": adopt}
 
 
 @asynccontextmanager
@@ -64,8 +70,12 @@ async def verbs_alone(root: Path) -> AsyncIterator[Mapping[str, Verb]]:
         await sidecar.open()
         stack.push_async_callback(sidecar.close)
         book = TagBook(tree, sidecar, SystemClock(), telemetry.log)
+        integrity = Integrity(tree, 0)
+        stack.push_async_callback(integrity.close)
+        store = Store(tree, integrity, 0, may_serve_unverified_parts=False)
         yield {
             "verify": Verifier(tree, book.drop).run,
             "gc": Collector(tree).run,
             "purge": Purger(tree, book, sidecar).run,
+            "adopt": Adopter(store).run,
         }

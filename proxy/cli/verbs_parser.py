@@ -1,6 +1,7 @@
 """The command lines of the verbs on a store."""
 
 import argparse
+import os
 from collections.abc import Callable
 
 from config import parse_duration
@@ -20,6 +21,7 @@ def add_verbs(add: AddVerb, add_settings: AddSettings) -> None:
         ("gc", "remove bytes that no repository links", _add_gc),
         ("purge", "forget a repository, a tag or a digest here", _add_purge),
         ("prefetch", "bring images before anybody pulls them", _add_prefetch),
+        ("adopt", "take over the contents of another tree, a copied disk for instance", _add_adopt),
         ("export", "write the complete images as a tree for a stock registry", _add_export),
     ):
         verb = add(name, help=what, description=what)
@@ -65,6 +67,16 @@ def _add_prefetch(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="OS/ARCHITECTURE",
         help="bring only these of an index, and what is for none (may be given again)",
+    )
+
+
+def _add_adopt(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "references",
+        nargs=1,
+        type=os.path.abspath,
+        metavar="TREE",
+        help="the folder that has docker/registry/v2; links count once the primary confirmed them",
     )
 
 

@@ -27,6 +27,7 @@ class Deed(StrEnum):
     HERE = "here"
     SKIPPED = "skipped"
     FAILED = "failed"
+    ADOPTED = "adopted"
     EXPORTED = "exported"
     INCOMPLETE = "incomplete"
 

@@ -120,14 +120,20 @@ class SqliteFile:
         self._paused_until = time.monotonic() + RETRY_SECONDS
 
     def _connect_or_renew(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.OperationalError:  # locked, no rights, no room: nothing is known to be wrong
-            raise
-        except sqlite3.DatabaseError:
-            self._path.rename(self._path.with_suffix(f".damaged-{time.time_ns()}"))
-            self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
-            return self._connect()
+        """Connect; where the file is damaged move it aside and begin anew.
+
+        It is looked at twice: a page that couldn't be read once makes SQLite say the same.
+        """
+        for _ in range(2):
+            try:
+                return self._connect()
+            except sqlite3.OperationalError:  # locked, no rights, no room: nothing is known
+                raise
+            except sqlite3.DatabaseError:
+                continue
+        self._path.rename(self._path.with_suffix(f".damaged-{time.time_ns()}"))
+        self._path.with_name(f"{self._path.name}-journal").unlink(missing_ok=True)
+        return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -143,8 +149,11 @@ class SqliteFile:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = TRUNCATE")
         connection.execute("PRAGMA synchronous = FULL")
-        if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("quick_check failed")
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if "error code=" in found:  # a page couldn't be read: that isn't known to be wrong
+            raise sqlite3.OperationalError(found)
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         newest = len(self._steps)
         if version > newest:

@@ -99,8 +99,10 @@ class Machine(RuleBasedStateMachine):
             assert reply.body == wanted
             assert digest in self.present
         elif is_here or not (self.is_away or self.is_unsure or digest in self.rotten):
-            is_cut = self.had_full_disk and self.pending is not None and reply.status == good
-            assert is_cut or (reply.status, digest in self.present) == (404, False), reply
+            is_present = digest in self.present
+            may_break = self.pending is not None and (self.had_full_disk or not is_present)
+            is_cut = may_break and reply.status in (good, 503)
+            assert is_cut or (reply.status, is_present) == (404, False), reply
         else:
             assert reply.status in (good, 404, 502, 503), reply
 
