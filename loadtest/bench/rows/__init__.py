@@ -4,12 +4,14 @@ from loadtest.bench.measurement import Row
 from loadtest.bench.rows.busy import Busy
 from loadtest.bench.rows.capacity import Eviction, HitRate
 from loadtest.bench.rows.cold import ColdBlob
+from loadtest.bench.rows.cpu import Processor
 from loadtest.bench.rows.crowd import Crowd16, Crowd1000
 from loadtest.bench.rows.lanes import SharedLink
 from loadtest.bench.rows.large import LargeBlob
 from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
 from loadtest.bench.rows.small import SMALL_BLOB, WARM_MANIFEST
+from loadtest.bench.rows.start import Start
 from loadtest.bench.rows.tokens import Tokens
 from loadtest.bench.rows.verify import Verify
 
@@ -28,4 +30,6 @@ ROWS: tuple[Row, ...] = (
     Eviction(),
     Memory(),
     Verify(),
+    Processor(),
+    Start(),
 )
