@@ -38,9 +38,12 @@ class Writes:
         self._clock = clock
         self._log = log
 
+    async def blob_accepted(self) -> None:
+        """The primary accepted a blob, whether a copy of it is kept or not."""
+        await self._fill.forget_negatives()
+
     async def blob_linked(self, repository: Repository, digest: Digest) -> None:
         """The primary mounted a blob: the repository contains it, wherever its bytes are."""
-        await self._fill.forget_negatives()
         try:
             await self._store.tree.put_link(repository, LinkKind.LAYER, digest)
         except StoreUnavailable:

@@ -222,6 +222,8 @@ class Pushes:
         write = passage.write
         match write:
             case UploadStart() | UploadStep():
+                if answer.status == 201:
+                    await self._writes.blob_accepted()
                 await self._upload_went_on(passage, write, answer, response)
             case ManifestPut() if answer.status == 201 and passage.manifest is not None:
                 content_type = passage.exchange.request.headers.get("Content-Type", "")

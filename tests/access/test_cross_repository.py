@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from proxy.registry import durable
-from proxy.registry.flight import Flight
+from proxy.registry.flight_file import FlightFile
 from tests.access.in_process import in_process
 from tests.support.hostile import BLOBS, Hold, Status
 from tests.support.images import oci_artifact, oci_image
@@ -107,15 +107,15 @@ def test_who_joins_a_flight_at_its_very_end_gets_a_link_too(password_world, monk
     layer = world.images["bob/app"].blobs[-1]
     world.upstream.contents.repository("alice/app").blobs[layer.digest] = layer.data
     ending, gate = threading.Event(), threading.Event()
-    let_go = Flight._let_go
+    let_go = FlightFile.let_go
 
-    async def held(flight, spool):
+    async def held(file, spool):
         ending.set()
         while not gate.is_set():
             await asyncio.sleep(0.01)
-        await let_go(flight, spool)
+        await let_go(file, spool)
 
-    monkeypatch.setattr(Flight, "_let_go", held)
+    monkeypatch.setattr(FlightFile, "let_go", held)
     try:
         world.client("bob").get(f"/v2/bob/app/blobs/{layer.digest}").expect(200)
         assert ending.wait(10)

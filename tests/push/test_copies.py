@@ -172,6 +172,19 @@ def test_a_push_beyond_the_budget(opened: Opened, upstream: HostileUpstream, con
     assert_here(upstream, replica, small)
 
 
+def test_a_push_that_is_not_kept_is_there_at_once(
+    opened: Opened, upstream: HostileUpstream, content: Blob
+) -> None:
+    """A blob that was absent a moment ago is pulled after its push, though no copy is kept."""
+    replica = opened(in_process(upstream.url, store={"tee_budget": HALF}))
+    other = upstream.contents.add_blob("app", random_blob(10, "other"))
+    replica.client.get(blob_path("app", other.digest)).expect(200)  # proves the right to pull
+    replica.client.get(blob_path("app", content.digest)).expect(404)
+    upstream.forget()
+    finish(replica.client, begin(replica.client), content, content.data).expect(201)
+    assert_fetched(upstream, replica, content)
+
+
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_sha512(upstream: HostileUpstream, replica: InProcess, is_chunked: bool) -> None:
     """A blob under a sha512 digest is kept, whether that was known from its start or not."""
