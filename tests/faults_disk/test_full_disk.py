@@ -1,6 +1,7 @@
 """C20, F3: a replica whose disk is full, on a small file system that really is."""
 
-import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.support.hostile import BLOBS, Stall, WrongByte
 from tests.support.images import oci_image
 from tests.support.layers import random_blob
 from tests.support.pushing import push_blob
-from tests.support.raw_http import raw_connection, request_bytes
+from tests.support.raw_http import RawConnection, raw_connection, request_bytes
 from tests.support.replica import replica
 from tests.support.waiting import wait_until
 
@@ -119,32 +120,42 @@ def test_what_passes_through_is_bounded(scene, filler):
             assert leaving.read(1000)
             leaving.reset()
     other = scene.upstream.contents.add_blob(REPOSITORY, random_blob(2_500_000, "other"))
-    replies = []
-    pulls = [
-        threading.Thread(target=lambda: replies.append(wait_until(lambda: _passed(scene))))
-        for _ in range(MAX_UNCACHED)
-    ]
     stall = scene.upstream.inject(
         Stall(2_000_000), method="GET", path=blob_path(scene.cold), times=None
     )
-    for pull in pulls:
-        pull.start()
-    stall.wait_fired(MAX_UNCACHED)  # each place is taken, and by these pulls alone
-    refused = scene.get(other)
-    assert refused.status == 503
-    assert int(refused.header("Retry-After")) > 0
-    scene.check_hits()
-    stall.release()
-    for pull in pulls:
-        pull.join(20)
-    assert [reply.body == scene.cold.data for reply in replies] == [True] * MAX_UNCACHED
+    with ExitStack() as stack:
+        pulls = [stack.enter_context(passing(scene)) for _ in range(MAX_UNCACHED)]
+        refused = scene.get(other)
+        assert refused.status == 503
+        assert int(refused.header("Retry-After")) > 0
+        scene.check_hits()
+        assert stall.fired
+        stall.release()
+        bodies = [rest_of(pull) for pull in pulls]
+    assert [body == scene.cold.data for body in bodies] == [True] * MAX_UNCACHED
     wait_until(lambda: scene.get(other).status == 200, what="places are free")
 
 
-def _passed(scene):
-    """Give the answer of a pull that found a place, None while those that left still have it."""
-    reply = scene.raw(scene.cold)
-    return reply if reply.status != 503 else None
+@contextmanager
+def passing(scene) -> Iterator[RawConnection]:
+    """Begin a pull that passes through: its answer has begun, so it has a place."""
+    address = scene.replica.address
+    request = request_bytes("GET", blob_path(scene.cold), address, ("Connection", "close"))
+    with ExitStack() as stack:
+
+        def begun() -> RawConnection | None:
+            connection = stack.enter_context(raw_connection(address))
+            connection.send(request)
+            status = connection.read(len(b"HTTP/1.1 200"))
+            return connection if status.endswith(b"200") else None  # others leave their places yet
+
+        yield wait_until(begun, what="a place is free")
+
+
+def rest_of(connection: RawConnection) -> bytes:
+    """Read the body of an answer to the end of its connection."""
+    data = b"".join(iter(lambda: connection.read(1 << 20), b""))
+    return data.partition(b"\r\n\r\n")[2]
 
 
 def test_a_push_passes_a_full_disk(scene, filler):
