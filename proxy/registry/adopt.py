@@ -5,12 +5,10 @@ primary once whether this repository has it, and fetches nothing. What nobody pu
 link, and is collected by `gc` like anything else.
 """
 
-import errno
 import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from proxy.oci.errors import BadRequest, StoreUnavailable
@@ -21,9 +19,6 @@ from proxy.registry.layout import Layout
 from proxy.registry.orders import Order
 from proxy.registry.progress import Deed, Done, Events, Progress, Result
 from proxy.registry.store import Store
-
-SOME = 64
-_NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP})
 
 
 class Adopter:
@@ -43,14 +38,15 @@ class Adopter:
         if not await self._tree.run((source.registry / "blobs").is_dir):
             raise BadRequest(f"{source.root} has no docker/registry/v2/blobs")
         found = walk.contents(source)
-        while some := await self._tree.run(_take, found):
+        while some := await self._tree.run(walk.some_of, found):
             for file in some:
                 if isinstance(file, walk.ContentFile) and file.is_regular:
                     done = await self._adopt(file)
+                    self._counts["contents"] += 1
                     self._counts[done.deed] += 1
                     self._counts["adopted_bytes"] += done.size_bytes
                     yield done
-            yield Progress(self._counts.total(), 0, "contents", "contents")
+            yield Progress(self._counts["contents"], 0, "contents", "contents")
         names = (Deed.ADOPTED, Deed.HERE, Deed.FAILED, "adopted_bytes")
         yield Result(not self._counts[Deed.FAILED], {name: self._counts[name] for name in names})
 
@@ -71,7 +67,7 @@ class Adopter:
     async def _bring(self, file: walk.ContentFile) -> bool:
         spooled = self._tree.layout.spool / f"adopt-{secrets.token_hex(8)}"
         try:
-            await self._tree.run(_link_or_copy, file.path, spooled)
+            await self._tree.run(_link_or_copy, Path(file.path), spooled)
             number = await self._tree.run(open_content, os.fspath(spooled))
             try:
                 found, _ = await self._tree.run(hash_file, number, file.digest.algorithm)
@@ -84,14 +80,6 @@ class Adopter:
         return found == file.digest.hex
 
 
-def _take(found: Iterator[walk.ContentFile | walk.Stray]) -> list[walk.ContentFile | walk.Stray]:
-    return [each for _, each in zip(range(SOME), found, strict=False)]
-
-
-def _link_or_copy(source: str, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError as exc:
-        if exc.errno not in _NO_LINK:
-            raise
+def _link_or_copy(source: Path, target: Path) -> None:
+    if not durable.link_file(source, target):
         shutil.copyfile(source, target, follow_symlinks=False)

@@ -15,7 +15,6 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 
 from proxy.oci.digest import Digest
@@ -29,7 +28,6 @@ from proxy.registry.walk import ContentFile, LinkFile
 MIN_GRACE_SECONDS = 5.0
 """Beside a running replica: longer than anything takes from its bytes' place to its link."""
 QUARANTINE_SECONDS = 7 * 24 * 3600.0
-AT_ONCE = 256
 
 
 class Collector:
@@ -91,7 +89,7 @@ class Collector:
 
     def _mark_some(self, found: Iterator[LinkFile | walk.Stray]) -> int:
         """Mark what the next links name; give how many that were."""
-        some = list(islice(found, AT_ONCE))
+        some = walk.some_of(found)
         for each in some:
             if isinstance(each, LinkFile) and each.role in walk.LINK_KINDS and each.digest:
                 self._marks.add(each.digest)
@@ -101,7 +99,7 @@ class Collector:
         self, found: Iterator[ContentFile | walk.Stray], before: float
     ) -> list[ContentFile] | None:
         """Give what can go of the next contents; None after the last."""
-        some = list(islice(found, AT_ONCE))
+        some = walk.some_of(found)
         files = [each for each in some if isinstance(each, ContentFile)]
         self._counts["contents"] += len(files)
         old = [each for each in files if each.touched_at < before]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 MOVE_ATTEMPTS = 5
 FIT_BYTES = 64 << 10
+_NO_LINK_HERE = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP})
 
 
 def sync_folder(folder: Path) -> None:
@@ -121,6 +122,17 @@ def is_fit(folder: Path) -> bool:
     finally:
         os.close(descriptor)
         path.unlink()
+
+
+def link_file(source: Path, target: Path) -> bool:
+    """Give a file a second name; False where that can't be had between these two places."""
+    try:
+        target.hardlink_to(source)
+    except OSError as exc:
+        if exc.errno in _NO_LINK_HERE:
+            return False
+        raise
+    return True
 
 
 def remove_file(path: Path) -> bool:

@@ -6,7 +6,6 @@ else copies: files of a store never change, they are only replaced. The store is
 runs beside a replica; what is evicted meanwhile makes an image incomplete.
 """
 
-import errno
 import os
 import secrets
 import shutil
@@ -144,12 +143,9 @@ class Exporter:
         if target.exists():
             return size
         self._counts["contents"] += 1
-        try:
-            target.hardlink_to(source)
+        if durable.link_file(source, target):
             self._counts["linked_bytes"] += size
-        except OSError as exc:
-            if exc.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
-                raise
+        else:
             self._copy(source, target)
             self._counts["copied_bytes"] += size
         durable.sync_folder(target.parent)

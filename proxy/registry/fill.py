@@ -70,35 +70,29 @@ class CacheFill:
 
     async def open(self, pull: Pull, part: RangeRequest | None = None) -> Content:
         """Give the content, from here or as it arrives; see `Puller.open`."""
+        try:
+            return await self._open_kept(pull, part)
+        except StoreUnavailable:
+            return await self._uncached.open(pull, part)
+
+    async def _open_kept(self, pull: Pull, part: RangeRequest | None) -> Content:
+        """Give the content out of the store, where it is or will be.
+
+        Raises: StoreUnavailable: it isn't there and can't be kept.
+        """
         if isinstance(pull, BlobPull) and (flight := self._on_its_way(pull)) is not None:
-            flight.sources.admit(pull, is_proven=False)
-            try:  # it isn't here: the disk needn't be asked for each of a crowd
-                return await self._follow(flight, pull, part, Origin.FOLLOWER)
-            except StoreUnavailable:
-                return await self._uncached.open(pull, part)
-        try:
+            flight.sources.admit(pull, is_proven=False)  # the disk isn't asked for each of a crowd
+            return await self._follow(flight, pull, part, Origin.FOLLOWER)
+        with suppress(Absent):
             return await self._store.open(pull, part)
-        except Absent:
-            pass
-        except StoreUnavailable:
-            return await self._uncached.open(pull, part)
-        if self._is_beside_store(pull):
-            return await self._uncached.open(pull, part)
-        try:
-            return await self._fill(pull, part)
-        except StoreUnavailable:
-            return await self._uncached.open(pull, part)
+        if isinstance(pull, BlobPull) and not self.is_fetching(pull.digest):
+            self._store.tree.health.require_writable()
+        return await self._fill(pull, part)
 
     def _on_its_way(self, pull: BlobPull) -> Flight | None:
         """Give the flight that brings a blob for this very repository."""
         flight = self._flights.joinable(pull.digest)
         return flight if flight is not None and flight.sources.serve(pull.repository) else None
-
-    def _is_beside_store(self, pull: Pull) -> bool:
-        """Say whether a blob can't be kept, so that fetching it for the store would be in vain."""
-        if isinstance(pull, ManifestPull) or not self._store.tree.health.is_sick:
-            return False
-        return self._flights.joinable(pull.digest) is None
 
     def at_hand(self, pull: Pull) -> Bytes | None:
         """Give what the store has in memory; see `ReadyPuller.at_hand`."""

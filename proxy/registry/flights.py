@@ -54,10 +54,8 @@ class Flights:
         self._negatives = negatives
         self._log = telemetry.log
         self._metrics = telemetry.metrics
-        self.lane_budget = LaneBudget(limits.max_more_lanes)
-        self._lanes = LaneRules(
-            fetcher.weather, self.lane_budget, limits.max_lanes, fetcher.note_break
-        )
+        budget = LaneBudget(limits.max_more_lanes)
+        self._lanes = LaneRules(fetcher.weather, budget, limits.max_lanes, fetcher.note_break)
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}
         self._tasks: dict[Flight, asyncio.Task[None]] = {}

@@ -5,9 +5,8 @@ pulls afterwards asks the primary again. A tag's purge removes the tag alone; a 
 and the tags that name it; a repository's all of both.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 from proxy.oci.digest import Digest
 from proxy.oci.errors import BadRequest
@@ -22,8 +21,6 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
 from proxy.registry.tree import Tree
 from proxy.registry.walk import LINK_KINDS, LinkFile, Role
-
-AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,7 @@ class Purger:
         for target in tuple(map(Target.parse, order.references)):
             self._withdraw(target)
             found = walk.links_of(self._tree.layout, target.repository)
-            while some := await self._tree.run(_take, found):
+            while some := await self._tree.run(walk.some_of, found):
                 for link in some:
                     if isinstance(link, LinkFile) and await self._is_meant(target, link):
                         await self._remove(link)
@@ -123,10 +120,6 @@ class Purger:
         elif link.digest is not None:
             await self._tree.drop_link(link.repository, LINK_KINDS[link.role], link.digest)
             self._forget(link.digest)
-
-
-def _take(found: Iterable[LinkFile | walk.Stray]) -> list[LinkFile | walk.Stray]:
-    return list(islice(found, AT_ONCE))
 
 
 def _name(link: LinkFile) -> str:

@@ -20,6 +20,7 @@ from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository
 from proxy.registry.clock import Clock
 from proxy.registry.ending import to_its_end
+from proxy.registry.hashing import hash_file
 from proxy.registry.integrity import Stamp
 from proxy.registry.layout import LinkKind
 from proxy.registry.room import Claim
@@ -28,7 +29,6 @@ from proxy.registry.store import Store
 from proxy.telemetry.metrics import Metrics
 
 MAX_COPIES = 1024
-HASH_STEP_BYTES = 1 << 20
 IDLE_SECONDS = 3600.0
 SLOWEST_WRITE_SECONDS = 0.1
 
@@ -202,8 +202,5 @@ class UploadCopies:
 
 
 def _hashed(descriptor_number: int, algorithm: Algorithm) -> Digest:
-    hasher, offset = algorithm.hasher(), 0
-    while data := os.pread(descriptor_number, HASH_STEP_BYTES, offset):
-        hasher.update(data)
-        offset += len(data)
-    return Digest(algorithm, hasher.hexdigest())
+    digits, _ = hash_file(descriptor_number, algorithm)
+    return Digest(algorithm, digits)

@@ -8,7 +8,9 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from proxy.oci.digest import Algorithm, Digest
 from proxy.oci.errors import RegistryError
@@ -16,6 +18,9 @@ from proxy.oci.reference import Repository, Tag
 from proxy.registry.layout import Layout, LinkKind
 
 ALGORITHMS = frozenset(Algorithm)
+AT_ONCE = 256
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,11 @@ def entries_of(folder: str) -> list[os.DirEntry[str]]:
             return sorted(found, key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def some_of(found: Iterator[T]) -> list[T]:
+    """Give the next few of a walk, to be looked at in one go; none after the last."""
+    return list(islice(found, AT_ONCE))
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
