@@ -1,4 +1,6 @@
-"""How many connections one transfer is worth: tried upwards, as long as the rate rises."""
+"""How many connections a transfer is worth, tried upwards as long as the rate rises; and how many
+all transfers may have.
+"""
 
 UNKNOWN_LANES = 4
 GAIN = 1.25
@@ -38,3 +40,21 @@ class Climb:
         """Use no more than so many from here on."""
         self.lanes = self.most = max(1, min(self.lanes, lanes))
         self.is_settled = True
+
+
+class LaneBudget:
+    """How many lanes all flights may have beyond the first of each."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.taken = 0
+
+    def take(self) -> bool:
+        """Take one; False if there is none left."""
+        if self.taken >= self._limit:
+            return False
+        self.taken += 1
+        return True
+
+    def give_back(self) -> None:
+        self.taken -= 1

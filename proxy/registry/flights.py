@@ -12,9 +12,10 @@ from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull
 from proxy.oci.span import RangeRequest
 from proxy.registry.bounded import BoundedMap
+from proxy.registry.climb import LaneBudget
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
-from proxy.registry.lanes import LaneBudget, LaneRules
+from proxy.registry.lanes import LaneRules
 from proxy.registry.negatives import Negatives
 from proxy.registry.store import Store
 from proxy.telemetry import Telemetry

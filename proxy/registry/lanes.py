@@ -20,7 +20,7 @@ from proxy.net.weather import LinkWeather, Weather
 from proxy.oci.errors import ContentMismatch, StoreUnavailable, TooManyRequests, Unavailable
 from proxy.oci.span import ByteSpan
 from proxy.registry.breaks import Breaks
-from proxy.registry.climb import Climb
+from proxy.registry.climb import Climb, LaneBudget
 from proxy.registry.ending import to_its_end
 from proxy.registry.puller import Stream
 from proxy.registry.segments import Segments
@@ -29,24 +29,6 @@ from proxy.registry.spool import SpoolFile
 TICK_SECONDS = 0.02
 TELLING_BYTES = 4 << 20
 TELLING_SECONDS = 0.02
-
-
-class LaneBudget:
-    """How many lanes all flights may have beyond the first of each."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.taken = 0
-
-    def take(self) -> bool:
-        """Take one; False if there is none left."""
-        if self.taken >= self._limit:
-            return False
-        self.taken += 1
-        return True
-
-    def give_back(self) -> None:
-        self.taken -= 1
 
 
 Opening = asyncio.Task[Stream]
@@ -275,7 +257,11 @@ async def _given(stream: Stream) -> Stream:
 
 
 async def _close(opening: Opening) -> None:
-    """Let go of a stream, whether it is open by now or not."""
+    """Let go of a stream, whether it is open by now or not, and whoever is cancelled meanwhile."""
+    await to_its_end(_closed(opening))
+
+
+async def _closed(opening: Opening) -> None:
     opening.cancel()
     await asyncio.wait((opening,))
     if not opening.cancelled() and opening.exception() is None:

@@ -22,10 +22,11 @@ from proxy.oci.manifest import Manifest, media_type_of
 from proxy.oci.reference import Repository
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import ByteSpan, RangeRequest
+from proxy.registry.climb import LaneBudget
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill, FillLimits
 from proxy.registry.integrity import Integrity
-from proxy.registry.lanes import LaneBudget, LaneRules
+from proxy.registry.lanes import LaneRules
 from proxy.registry.primary import Fetched
 from proxy.registry.puller import Bytes, Content, File, Resolution, Stream
 from proxy.registry.store import Store
