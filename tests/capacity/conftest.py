@@ -7,7 +7,7 @@ import pytest
 from tests.capacity.scene import CAPACITY, Scene
 from tests.conftest import Opened
 from tests.fills.in_process import in_process
-from tests.operation.conftest import proxima
+from tests.support.command_line import proxima
 from tests.support.hostile import HostileUpstream
 
 Start = Callable[..., Scene]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.operation.conftest import REPOSITORY, Outcome
+from tests.operation.conftest import REPOSITORY
 from tests.support.certificates import Authority
+from tests.support.command_line import Outcome
 from tests.support.hostile import Challenge, HostileUpstream, Page, hostile_upstream
 from tests.support.ports import LOOPBACK, claimed_port
 from tests.support.registry_client import RegistryClient

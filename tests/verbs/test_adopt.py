@@ -8,9 +8,10 @@ import pytest
 
 from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
+from tests.support.command_line import Proxima
 from tests.support.hostile import BLOBS, HostileUpstream
 from tests.support.store_tree import blob_path, linked_blobs, visible_blobs, wrong_blobs
-from tests.verbs.conftest import REPOSITORY, Images, Proxima, pull
+from tests.verbs.conftest import REPOSITORY, Images, pull
 
 
 @pytest.fixture

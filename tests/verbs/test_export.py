@@ -8,11 +8,12 @@ import pytest
 
 from tests.conftest import Opened, require
 from tests.support import registries
+from tests.support.command_line import Proxima
 from tests.support.pushing import assert_pullable
 from tests.support.registries import docker_registry
 from tests.support.registry_client import RegistryClient
 from tests.support.store_tree import blob_path, tags, visible_blobs, wrong_blobs
-from tests.verbs.conftest import REPOSITORY, Proxima
+from tests.verbs.conftest import REPOSITORY
 from tests.verbs.stores import layer_of
 
 SHARED_MEMORY = Path("/dev/shm")

@@ -8,6 +8,7 @@ from config import Secret
 from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
 from tests.support.accounts import Credentials
+from tests.support.command_line import Proxima
 from tests.support.hostile import Hold, HostileUpstream, Status
 from tests.support.images import (
     OCI_LAYER,
@@ -22,7 +23,7 @@ from tests.support.pushing import push
 from tests.support.registries import Registry
 from tests.support.registry_client import RegistryClient
 from tests.support.store_tree import visible_blobs
-from tests.verbs.conftest import REPOSITORY, Proxima, pull
+from tests.verbs.conftest import REPOSITORY, pull
 
 
 def attested(seed: str = "attested") -> Manifest:
