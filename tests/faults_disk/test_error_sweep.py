@@ -4,17 +4,14 @@
 every work.
 """
 
-import asyncio
-import shutil
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from tests.faults_disk.aftermath import check
 from tests.faults_disk.driver import WORKS
 from tests.faults_disk.forking import Driver
-from tests.faults_disk.test_kill import IS_SOAK, MAY_DANGLE
+from tests.faults_disk.sweeping import IS_SOAK, sweep
 from tests.faults_disk.tracing import attached, calls_in, injection
 
 CALLS = {
@@ -35,21 +32,14 @@ def fail_at(driver: Driver, work: str, root: Path, call: str, error: str, number
     return any(each.is_injected for each in calls_in(log))
 
 
-def sweep(driver: Driver, work: str, call: str, error: str, folder: Path) -> int:
+def failures_at(driver: Driver, work: str, call: str, error: str, folder: Path) -> int:
     """Let *work* fail at every point of one call; give how many failures there were."""
     step = 1 if IS_SOAK else SAMPLED_EVERY.get(call, 3)
-    for failures, number in enumerate(count(1 + len(call) % step, step)):
-        root = folder / f"{work}-{call}-{error}-{number}"
-        was_hit = fail_at(driver, work, root, call, error, number)
-        try:
-            asyncio.run(check(root, may_dangle=work in MAY_DANGLE, is_damaged=work == "mend"))
-        except BaseException as exc:
-            exc.add_note(f"after {error} from {call} {number} of {work}")
-            raise
-        shutil.rmtree(root)
-        if not was_hit:
-            return failures
-    raise AssertionError("no end")
+
+    def hit(root: Path, number: int) -> bool:
+        return fail_at(driver, work, root, call, error, number)
+
+    return sweep(work, f"{error} from {call}", folder, count(1 + len(call) % step, step), hit)
 
 
 @pytest.mark.timeout(1800 if IS_SOAK else 120)
@@ -59,5 +49,5 @@ def test_an_error_of_any_call_leaves_nothing_wrong(driver, fast_folder, work, er
     """C20, C21: whichever call fails, what is visible is whole and named right, nothing dangles,
     the next start removes the leftovers, and the next pull is right and complete.
     """
-    hits = sum(sweep(driver, work, call, error, fast_folder) for call in CALLS[error])
+    hits = sum(failures_at(driver, work, call, error, fast_folder) for call in CALLS[error])
     assert hits > (20 if IS_SOAK else 5)

@@ -6,8 +6,6 @@ call (some 2,000 kills, a few minutes).
 """
 
 import asyncio
-import os
-import shutil
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -17,13 +15,12 @@ import pytest
 from tests.faults_disk.aftermath import check
 from tests.faults_disk.driver import WORKS
 from tests.faults_disk.forking import Driver
+from tests.faults_disk.sweeping import IS_SOAK, sweep
 from tests.faults_disk.tracing import attached, calls_in, injection, was_killed
 
 WHOLE = ("pwrite64", "write", "rename", "unlink", "rmdir", "fallocate", "ftruncate")
 SAMPLED_EVERY = {"mkdir": 3, "openat": 9, "close": 9, "fsync": 9, "fdatasync": 9, "fcntl": 9}
 SAMPLED_WORKS = {"interrupt": 3}
-IS_SOAK = os.environ.get("PROXIMA_SOAK", "") not in ("", "0")
-MAY_DANGLE = {"delete", "evict", "mend", "purge", "retag"}
 
 
 def points(work: str, name: str) -> Iterator[int]:
@@ -45,20 +42,13 @@ def kill_at(driver: Driver, work: str, root: Path, call: str, number: int) -> bo
     return True
 
 
-def sweep(driver: Driver, work: str, call: str, folder: Path) -> int:
+def kills_at(driver: Driver, work: str, call: str, folder: Path) -> int:
     """Kill *work* at every point of one call; give how many kills there were."""
-    for kills, number in enumerate(points(work, call)):
-        root = folder / f"{work}-{call}-{number}"
-        was_hit = kill_at(driver, work, root, call, number)
-        try:
-            asyncio.run(check(root, may_dangle=work in MAY_DANGLE, is_damaged=work == "mend"))
-        except BaseException as exc:
-            exc.add_note(f"after a kill before {call} {number} of {work}")
-            raise
-        shutil.rmtree(root)
-        if not was_hit:
-            return kills
-    raise AssertionError("no end")
+
+    def hit(root: Path, number: int) -> bool:
+        return kill_at(driver, work, root, call, number)
+
+    return sweep(work, f"a kill before {call}", folder, points(work, call), hit)
 
 
 @pytest.mark.timeout(1200 if IS_SOAK else 120)
@@ -68,7 +58,7 @@ def test_a_kill_at_any_call_leaves_nothing_wrong(driver, fast_folder, work):
     and named right, no row and no link dangles, the next start removes the leftovers, and the
     next pull is right and complete.
     """
-    kills = {call: sweep(driver, work, call, fast_folder) for call in (*WHOLE, *SAMPLED_EVERY)}
+    kills = {call: kills_at(driver, work, call, fast_folder) for call in (*WHOLE, *SAMPLED_EVERY)}
     assert kills["rename"] >= (2 if work != "start" and work not in SAMPLED_WORKS else 0)
     assert kills["pwrite64"] > 0
     assert sum(kills.values()) > 20

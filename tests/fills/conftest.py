@@ -8,7 +8,10 @@ import pytest
 from proxy.registry import breaks
 from tests.conftest import Opened
 from tests.fills.in_process import InProcess, in_process
+from tests.fills.large import layer, path
 from tests.support.hostile import HostileUpstream
+
+__all__ = ["layer", "path"]
 
 
 @pytest.fixture

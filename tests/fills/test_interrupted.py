@@ -8,8 +8,8 @@ import pytest
 from proxy.registry.interrupted import WORTH_KEEPING_BYTES
 from proxy.registry.spool import SYNC_EVERY_BYTES
 from tests.conftest import Opened
-from tests.fills.calls import blob_path, manifest_path
 from tests.fills.crowd import pull
+from tests.fills.large import large_image, tell
 from tests.support import images
 from tests.support.hostile import BLOBS, Answer, Fault, HostileUpstream, IgnoredRange, Stall
 from tests.support.hostile.faults import AnswerFault
@@ -28,18 +28,7 @@ FAR = SYNC_EVERY_BYTES + SYNC_EVERY_BYTES // 2
 
 @pytest.fixture(scope="module")
 def image() -> images.Manifest:
-    return images.oci_image("interrupted", layers=[images.random_layer(SIZE)])
-
-
-@pytest.fixture
-def layer(upstream: HostileUpstream, image: images.Manifest) -> Blob:
-    upstream.contents.add("app", image, "v1")
-    return image.blobs[1]
-
-
-@pytest.fixture
-def path(layer: Blob) -> str:
-    return blob_path("app", layer.digest)
+    return large_image(SIZE)
 
 
 @pytest.fixture(params=[1, 16], ids=["one connection", "segments"])
@@ -48,15 +37,8 @@ def running(
 ) -> Replica:
     fill = {"connections": request.param}
     started = opened(replica(upstream.url, fill=fill, listen={"drain_limit": "1s"}))
-    tell(started)
+    tell(started.url)
     return started
-
-
-def tell(one: Replica) -> RegistryClient:
-    """Give a client of a replica that knows the image."""
-    client = RegistryClient(one.url)
-    client.get(manifest_path("app", "v1")).expect(200)
-    return client
 
 
 def spooled(one: Replica) -> list[Path]:
@@ -96,7 +78,7 @@ def test_a_fill_goes_on_after_kill(
     upstream.forget()
     running.restart()
     assert len(spooled(running)) == 2
-    assert tell(running).get(path).expect(200).body == layer.data
+    assert tell(running.url).get(path).expect(200).body == layer.data
     assert upstream.sent_bytes(BLOBS) <= SIZE - SYNC_EVERY_BYTES // 2
     wait_until(lambda: not spooled(running), what="the spool is empty")
     assert layer.digest in visible_blobs(running.store)
@@ -111,7 +93,7 @@ def test_a_fill_goes_on_after_a_stop(
     upstream.heal()
     upstream.forget()
     running.start()
-    assert tell(running).get(path).expect(200).body == layer.data
+    assert tell(running.url).get(path).expect(200).body == layer.data
     assert upstream.sent_bytes(BLOBS) <= SIZE - SYNC_EVERY_BYTES
 
 
@@ -145,7 +127,7 @@ async def test_bytes_that_rot_meanwhile_are_never_complete(
         opened_file.write(bytes([layer.data[1000] ^ 1]))
     upstream.heal()
     running.restart()
-    client = tell(running)
+    client = tell(running.url)
     found = await pull(running.address, path)
     assert not found.is_complete
     assert layer.digest not in visible_blobs(running.store)
@@ -166,14 +148,14 @@ def test_what_cant_go_on_begins_again(
 ) -> None:
     """A primary whose content has another size by now, or that gives no parts: from scratch."""
     running = opened(replica(upstream.url))
-    tell(running)
+    tell(running.url)
     with raw_connection(running.address) as client:
         reach(upstream, running, client, path)
         running.kill()
     upstream.heal()
     spoilt = upstream.inject(fault, method="GET", path=BLOBS)
     running.restart()
-    assert tell(running).get(path).expect(200).body == layer.data
+    assert tell(running.url).get(path).expect(200).body == layer.data
     assert spoilt.fired == 1
     wait_until(lambda: layer.digest in visible_blobs(running.store), what="it is kept")
 

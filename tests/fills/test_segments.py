@@ -10,9 +10,9 @@ import pytest
 
 from proxy.registry.segments import LONGEST_BYTES
 from tests.conftest import Opened
-from tests.fills.calls import blob_path, manifest_path
 from tests.fills.crowd import pull
 from tests.fills.in_process import InProcess, in_process
+from tests.fills.large import large_image, tell
 from tests.support import images
 from tests.support.hostile import (
     BLOBS,
@@ -36,28 +36,13 @@ ERRORS_BYTES = 1000
 
 @pytest.fixture(scope="module")
 def image() -> images.Manifest:
-    return images.oci_image("segments", layers=[images.random_layer(SIZE)])
-
-
-@pytest.fixture
-def layer(upstream: HostileUpstream, image: images.Manifest) -> Blob:
-    upstream.contents.add("app", image, "v1")
-    return image.blobs[1]
-
-
-@pytest.fixture
-def path(layer: Blob) -> str:
-    return blob_path("app", layer.digest)
+    return large_image(SIZE)
 
 
 @pytest.fixture
 def told(replica: InProcess, layer: Blob) -> InProcess:
     """A replica that was told by a manifest how large the blob is."""
-    return tell(replica)
-
-
-def tell(replica: InProcess) -> InProcess:
-    replica.client.get(manifest_path("app", "v1")).expect(200)
+    tell(replica.url)
     return replica
 
 
@@ -131,7 +116,8 @@ def test_one_connection_where_no_more_is_allowed(
     opened: Opened, upstream: HostileUpstream, layer: Blob, path: str
 ) -> None:
     """With `fill.connections = 1` a blob is asked for once and whole."""
-    replica = tell(opened(in_process(upstream.url, fill={"connections": 1})))
+    replica = opened(in_process(upstream.url, fill={"connections": 1}))
+    tell(replica.url)
     assert replica.client.get(path).expect(200).body == layer.data
     (seen,) = upstream.requests("GET", path)
     assert "Range" not in seen.fields
@@ -241,7 +227,8 @@ def test_a_part_moves_to_the_front_of_a_flight(
     opened: Opened, upstream: HostileUpstream, layer: Blob, path: str
 ) -> None:
     """A range of a blob that is on its way is the next that is asked for."""
-    replica = tell(opened(in_process(upstream.url, fill={"connections": 2})))
+    replica = opened(in_process(upstream.url, fill={"connections": 2}))
+    tell(replica.url)
     whole = upstream.inject(
         Stall(1000), method="GET", path=BLOBS, where=starts_at(lambda first: first == 0)
     )

@@ -19,6 +19,7 @@ from proxy.cli.parser import parse_arguments
 from proxy.registry.interrupted import read_marks
 from tests.access.in_process import InProcess, in_process
 from tests.faults_disk.driver import make_small
+from tests.faults_disk.sweeping import IS_SOAK
 from tests.registry_store.ground import open_files
 from tests.support.hostile import (
     BLOBS,
@@ -34,7 +35,6 @@ from tests.support.layers import Blob
 from tests.support.raw_http import RawReply, exchange, request_bytes
 from tests.support.store_tree import blob_path, linked_blobs, visible_blobs, wrong_blobs
 
-IS_SOAK = os.environ.get("PROXIMA_SOAK", "") not in ("", "0")
 IMAGE = oci_image("machine", layers=[random_layer(n * 102_400, str(n)) for n in (1, 2, 4, 7)])
 THINGS: dict[str, Blob] = {each.digest: each for each in IMAGE.blobs}
 CAPACITY = ByteSize(1_000_000)
