@@ -137,6 +137,6 @@ def _cache_fill(
         max_orphans=fill.max_orphans,
         may_serve_unverified_parts=fill.unverified_ranges,
         max_lanes=fill.connections,
-        max_more_lanes=settings.primary.max_connections // 2,
+        max_all_lanes=settings.primary.max_connections // 8,
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

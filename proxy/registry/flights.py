@@ -27,7 +27,7 @@ MAX_MISMATCHED = 1000
 @dataclass(frozen=True, slots=True)
 class FillLimits:
     """How many flights at once, how many of them without a follower; what is held back; how many
-    connections one may have, and all of them beyond the first of each.
+    connections one may have, and all of them together unless each has one only.
     """
 
     tail_bytes: int
@@ -35,7 +35,7 @@ class FillLimits:
     max_orphans: int
     may_serve_unverified_parts: bool
     max_lanes: int
-    max_more_lanes: int
+    max_all_lanes: int
 
 
 class Flights:
@@ -55,7 +55,7 @@ class Flights:
         self._negatives = negatives
         self._log = telemetry.log
         self._metrics = telemetry.metrics
-        budget = LaneBudget(limits.max_more_lanes)
+        budget = LaneBudget(limits.max_all_lanes)
         self._lanes = LaneRules(fetcher.weather, budget, limits.max_lanes, fetcher.note_break)
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}

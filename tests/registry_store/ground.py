@@ -277,7 +277,7 @@ async def opened_ground(
     metrics = heard.telemetry.metrics
     uncached = Uncached(fetcher, metrics, tail_bytes=TAIL_BYTES, max_at_once=4)
     limits = FillLimits(
-        TAIL_BYTES, 64, 16, may_serve_unverified_parts=True, max_lanes=8, max_more_lanes=64
+        TAIL_BYTES, 64, 16, may_serve_unverified_parts=True, max_lanes=8, max_all_lanes=64
     )
     fill = CacheFill(store, fetcher, uncached, limits, heard.telemetry)
     try:
