@@ -1,10 +1,12 @@
-"""The settings of `proxima replica`: declared once, loaded from file, environment and flags."""
+"""The settings of replica and hub: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
 from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme
 from config.declare import Setting, settings_of
 from config.derived import effective_names
-from config.loader import load
+from config.hub import HubSettings
+from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
+from config.loader import load, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.settings import Settings, TagPolicy
@@ -17,6 +19,8 @@ __all__ = [
     "ConfigError",
     "Duration",
     "Freshness",
+    "HubSecrets",
+    "HubSettings",
     "LogLevel",
     "OtherPaths",
     "Problem",
@@ -27,10 +31,14 @@ __all__ = [
     "TagPolicy",
     "change",
     "check_files",
+    "check_hub",
     "effective_names",
+    "hub_secrets",
     "load",
+    "load_hub",
     "parse_duration",
     "read_password",
+    "read_sentinel_password",
     "settings_of",
     "warnings",
 ]

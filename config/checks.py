@@ -25,8 +25,8 @@ def check_files(settings: Settings) -> tuple[Problem, ...]:
         "primary.ca_file": settings.primary.ca_file,
         "primary.password_file": settings.primary.password_file,
     }
-    problems = [_unreadable(key, path) for key, path in files.items() if path]
-    problems.append(_unwritable("store.root", settings.store.root))
+    problems = [unreadable(key, path) for key, path in files.items() if path]
+    problems.append(unwritable("store.root", settings.store.root))
     return tuple(problem for problem in problems if problem)
 
 
@@ -36,15 +36,7 @@ def read_password(settings: Settings) -> Secret | None:
     Raises: ConfigError: `primary.password_file` can't be read, isn't UTF-8 or is empty.
     """
     path = settings.primary.password_file
-    if path is None:
-        return settings.primary.password
-    try:
-        text = path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError([_unusable_password(path)]) from exc
-    if not text:
-        raise ConfigError([_unusable_password(path)])
-    return Secret(text)
+    return read_text("primary.password_file", path) if path else settings.primary.password
 
 
 def _warnings(settings: Settings) -> Iterator[str]:
@@ -55,13 +47,13 @@ def _warnings(settings: Settings) -> Iterator[str]:
         yield f"primary.password_file: {password_file} is open to others than its owner (chmod 600)"
 
 
-def _unreadable(key: str, path: Path) -> Problem | None:
+def unreadable(key: str, path: Path) -> Problem | None:
     if stat.S_ISREG(_mode(path)) and os.access(path, os.R_OK):
         return None
     return Problem(key, "a readable file", shown(str(path)))
 
 
-def _unwritable(key: str, folder: Path) -> Problem | None:
+def unwritable(key: str, folder: Path) -> Problem | None:
     """Give a problem unless the folder, or the nearest one above that is there, can be written."""
     there = next(each for each in (folder, *folder.absolute().parents) if _mode(each))
     if stat.S_ISDIR(_mode(there)) and os.access(there, os.W_OK | os.X_OK):
@@ -77,5 +69,16 @@ def _mode(path: Path) -> int:
         return 0
 
 
-def _unusable_password(path: Path) -> Problem:
-    return Problem("primary.password_file", "a readable text that isn't empty", shown(str(path)))
+def read_text(key: str, path: Path) -> Secret:
+    """Give what a file says, less the line's end. Raises: ConfigError: that is nothing."""
+    try:
+        text = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError([_unusable(key, path)]) from exc
+    if not text:
+        raise ConfigError([_unusable(key, path)])
+    return Secret(text)
+
+
+def _unusable(key: str, path: Path) -> Problem:
+    return Problem(key, "a readable text that isn't empty", shown(str(path)))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from config.declare import Key
-from config.problems import Problem
+from config.problems import Problem, shown
 from config.sources import Given
+from config.values import parse_address
 
 
 def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
@@ -38,3 +39,41 @@ def _has(given: Mapping[Key, Given], key: str) -> bool:
 def _raw(given: Mapping[Key, Given], key: str) -> object:
     each = given.get(tuple(key.split(".")))
     return each.raw if each else None
+
+
+_HUB_SECRETS = (
+    "receiving.secret",
+    "receiving.next_secret",
+    "admin.token",
+    "admin.next_token",
+    "sentinel.password",
+)
+
+
+def hub_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give the same of a hub's settings."""
+    yield from _needs(given, "tls.certificate", "tls.key")
+    yield from _needs(given, "tls.key", "tls.certificate")
+    for key in _HUB_SECRETS:
+        if _has(given, key) and _has(given, f"{key}_file"):
+            yield Problem(key, f"either it or {key}_file", "both")
+    for key in ("receiving.secret", "admin.token"):
+        if not _has(given, key) and not _has(given, f"{key}_file"):
+            yield Problem(f"{key}_file", "a file with a secret", "nothing")
+    yield from _needs(given, "sentinel.username", "sentinel.password_file", "sentinel.password")
+    yield from _needs(given, "sentinel.username", "sentinel.repository")
+    if not _has(given, "tls.certificate"):
+        yield from _open_addresses(given)
+
+
+def _open_addresses(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give a problem for each address that others reach: tokens would cross the network as text."""
+    addresses = _raw(given, "listen.api")
+    for raw in addresses if isinstance(addresses, list | tuple) else ():
+        try:
+            is_loopback = parse_address(str(raw)).ip.is_loopback
+        except ValueError:
+            continue
+        if not is_loopback:
+            expected = "loopback addresses, or tls.certificate and tls.key"
+            yield Problem("listen.api", expected, shown(raw))

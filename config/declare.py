@@ -16,6 +16,9 @@ T = TypeVar("T")
 Key = tuple[str, ...]
 """The way to a setting: ("region",) or ("listen", "backlog")."""
 
+PREFIX = "PROXIMA_"
+"""How variables begin; a table with a `PREFIX` of its own has another one."""
+
 _RULE = "rule"
 _SECTION = "section"
 
@@ -55,6 +58,7 @@ class Setting:
 
     path: Key
     rule: Rule
+    prefix: str = PREFIX
 
     @property
     def key(self) -> str:
@@ -63,7 +67,7 @@ class Setting:
     @property
     def variable(self) -> str:
         """Give the environment variable: PROXIMA_REGION, PROXIMA_LISTEN__BACKLOG."""
-        return "PROXIMA_" + "__".join(self.path).upper()
+        return self.prefix + "__".join(self.path).upper()
 
 
 def setting(kind: Kind[T], default: str | int, doc: str, *, reload: bool = False) -> T:
@@ -116,11 +120,21 @@ def section(table: type[T]) -> T:
 
 def settings_of(table: type[Any], path: Key = ()) -> Iterator[Setting]:
     """Give the settings of a table and of its sections, in the order of declaration."""
+    return _settings_of(table, path, prefix_of(table))
+
+
+def prefix_of(table: type[Any]) -> str:
+    """Give how the variables of a whole table's settings begin."""
+    prefix: str = getattr(table, "PREFIX", PREFIX)
+    return prefix
+
+
+def _settings_of(table: type[Any], path: Key, prefix: str) -> Iterator[Setting]:
     for each in fields(table):
         if inner := each.metadata.get(_SECTION):
-            yield from settings_of(inner, (*path, each.name))
+            yield from _settings_of(inner, (*path, each.name), prefix)
         else:
-            yield Setting((*path, each.name), each.metadata[_RULE])
+            yield Setting((*path, each.name), each.metadata[_RULE], prefix)
 
 
 def sections_of(table: type[Any]) -> dict[str, type[Any]]:

@@ -1,12 +1,13 @@
 """From file, environment and flags to `Settings`, with every problem reported at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.conflicts import conflicts
-from config.declare import Key, Origin, Rule, Setting, sections_of, settings_of
+from config.conflicts import conflicts, hub_conflicts
+from config.declare import Key, Origin, Rule, Setting, prefix_of, sections_of, settings_of
+from config.hub import HubSettings
 from config.problems import ConfigError, Problem, shown, unknown
 from config.settings import Settings
 from config.sources import Given, from_environ, from_file, from_flags
@@ -14,24 +15,42 @@ from config.sources import Given, from_environ, from_file, from_flags
 T = TypeVar("T")
 Report = list[Problem]
 """Problems found so far; what reads adds to it and goes on."""
+Conflicts = Callable[[Mapping[Key, Given]], Iterator[Problem]]
 
 
 def load(
     path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
 ) -> Settings:
-    """Give the settings of a TOML file, overlaid by PROXIMA_ variables, overlaid by flags.
+    """Give a replica's settings of a TOML file, overlaid by PROXIMA_ variables, overlaid by flags.
 
     Shape:  overrides are by dotted key, {"primary.url": "http://..."}; a text is read as that of a
             variable, None means not given.
     Raises: ConfigError: with all problems; a file that can't be read or parsed is reported alone.
     """
-    declared = tuple(settings_of(Settings))
+    return _load(Settings, conflicts, path, environ, overrides)
+
+
+def load_hub(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> HubSettings:
+    """Give the hub's settings, as `load` does; its variables begin with PROXIMA_HUB_."""
+    return _load(HubSettings, hub_conflicts, path, environ, overrides)
+
+
+def _load(
+    table: type[T],
+    conflicts_of: Conflicts,
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+) -> T:
+    declared = tuple(settings_of(table))
     given = from_file(path) if path else {}
-    given |= from_environ(environ, declared)
+    given |= from_environ(environ, declared, prefix_of(table))
     given |= from_flags(overrides, declared)
     report: Report = []
-    settings = _read_table(Settings, (), given, report)
-    report += conflicts(given)
+    settings = _read_table(table, (), given, report)
+    report += conflicts_of(given)
     if settings is None or report:
         raise ConfigError(report)
     return settings

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.declare import Key, Origin, Setting
+from config.declare import PREFIX, Key, Origin, Setting
 from config.problems import ConfigError, Problem
 
-_PREFIX = "PROXIMA_"
+OF_THE_HUB = "PROXIMA_HUB_"
+"""How the hub's variables begin: a replica beside it has none that begin like that."""
 
 # Kubernetes puts these into every pod for a service called "proxima" or "proxima-...".
 _SERVICE_LINK = re.compile(
@@ -41,12 +42,16 @@ def from_file(path: Path) -> dict[Key, Given]:
     return {key: Given(raw, Origin.FILE, str(path)) for key, raw in values.items()}
 
 
-def from_environ(environ: Mapping[str, str], settings: Iterable[Setting]) -> dict[Key, Given]:
-    """Give the values of the variables that begin with PROXIMA_; the key of a stray is its name."""
+def from_environ(
+    environ: Mapping[str, str], settings: Iterable[Setting], prefix: str = PREFIX
+) -> dict[Key, Given]:
+    """Give the values of the variables that begin with *prefix*; the key of a stray is its name."""
     declared = {setting.variable: setting for setting in settings}
     given: dict[Key, Given] = {}
     for name, text in environ.items():
-        if not name.startswith(_PREFIX) or _SERVICE_LINK.fullmatch(name):
+        if not name.startswith(prefix) or _SERVICE_LINK.fullmatch(name):
+            continue
+        if prefix != OF_THE_HUB and name.startswith(OF_THE_HUB):
             continue
         setting = declared.get(name)
         key = setting.path if setting else (name,)

@@ -5,8 +5,6 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from aiohttp import web
-
 from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
@@ -28,24 +26,23 @@ from proxy.registry.scrub import Scrub
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
+from proxy.serving.ops import open_ops
+from proxy.serving.sockets import Address
+from proxy.serving.tls import Certificates
 from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.web.acceptor import Tls
 from proxy.web.admit import Gate
 from proxy.web.announced import Announcements
 from proxy.web.control import ControlSocket, verb_routes
 from proxy.web.forwarding import Forwarding
-from proxy.web.listener import Listeners, open_socket
-from proxy.web.ops import ops_application
+from proxy.web.listener import Listeners
 from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
-from proxy.web.tls import Certificates
 
 LAG_PERIOD_SECONDS = 0.25
 BUSY_LAG_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
-
-Address = tuple[str, int]
 
 
 class Replica:
@@ -163,13 +160,10 @@ class Replica:
             store = self._chain.store.tree.health.as_document()
             return {"region": self._settings.region, "primary": states, "store": store}
 
-        application = ops_application(self._telemetry.metrics, self._not_ready, details)
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        self._stack.push_async_callback(runner.cleanup)
-        opened = open_socket((self._settings.listen.ops.host, self._settings.listen.ops.port))
-        await web.SockSite(runner, opened).start()
-        self.ops_address = opened.getsockname()[:2]
+        ops = self._settings.listen.ops
+        self.ops_address = await open_ops(
+            (ops.host, ops.port), self._telemetry.metrics, self._not_ready, details, self._stack
+        )
 
     def _not_ready(self) -> str:
         return "" if self._state == "ready" else self._state

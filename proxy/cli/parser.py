@@ -1,6 +1,7 @@
 """Which verbs there are and what they take. Flags of settings come from the settings model."""
 
 import argparse
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,9 +9,14 @@ from config import Settings, settings_of
 from proxy import __version__
 from proxy.cli import check, client, explain, pin, replica, verbs_parser
 
+ELSEWHERE = {"hub": ("hub.cli:main", "run the hub beside the primary, or one of its verbs")}
+"""Verbs of other programs under this command: what does them, loaded only when it is asked for."""
+
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line; `verb` of the result is what to call."""
+    if argv and argv[0] in ELSEWHERE:
+        return argparse.Namespace(verb=_run_elsewhere, name=argv[0], rest=argv[1:])
     parser = argparse.ArgumentParser(
         prog="proxima", description="A nearest-region pull proxy for OCI registries."
     )
@@ -22,7 +28,16 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     _add_explain(verbs.add_parser)
     _add_pins(verbs.add_parser)
     verbs_parser.add_verbs(verbs.add_parser, _add_settings)
+    for name, (_, what) in ELSEWHERE.items():
+        verbs.add_parser(name, help=what)
     return parser.parse_args(argv)
+
+
+def _run_elsewhere(arguments: argparse.Namespace, runner: object) -> int:
+    target, _ = ELSEWHERE[arguments.name]
+    module, _, name = target.partition(":")
+    status: int = getattr(importlib.import_module(module), name)(arguments.rest, runner)
+    return status
 
 
 AddVerb = Callable[..., argparse.ArgumentParser]

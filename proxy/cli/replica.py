@@ -18,6 +18,7 @@ from proxy.cli.settings import load_settings
 from proxy.oci.errors import RegistryError
 from proxy.registry.sqlite_file import SchemaTooNew
 from proxy.registry.tree import StoreInUse
+from proxy.serving.sockets import as_text
 from proxy.telemetry.logs import EventLog, Level
 
 MINIMUM_AIOHTTP = (3, 14, 4)
@@ -68,8 +69,8 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     gc.freeze()  # what lives as long as the process needn't be looked at by every collection
     log.info(
         "replica.ready",
-        registry=[_text(address) for address in replica.registry_addresses],
-        ops=_text(replica.ops_address),
+        registry=[as_text(address) for address in replica.registry_addresses],
+        ops=as_text(replica.ops_address),
         primary=settings.primary.url,
         store=str(settings.store.root),
     )
@@ -94,8 +95,3 @@ async def _stop(replica: Replica, signalled: asyncio.Event) -> None:
         replica.hurry(SECOND_SIGNAL_SECONDS)
     again.cancel()
     await draining
-
-
-def _text(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -16,10 +16,10 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 
 from proxy.net.link import came_through
 from proxy.oci.errors import BadRequest, LoopDetected, Misdirected, RegistryError, Unauthorized
+from proxy.serving.body import answer_and_drain, has_unread_body
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.telemetry.logs import EventLog, RequestLine
 from proxy.telemetry.metrics import Metrics
-from proxy.web.body import answer_and_drain, has_unread_body
 from proxy.web.exchange import Exchange
 from proxy.web.forwarding import Forwarding
 from proxy.web.protocol import is_tls

@@ -1,33 +1,11 @@
 """Listeners: sockets, the servers behind them, and how they stop."""
 
 import asyncio
-import socket
 
+from proxy.serving.sockets import Address, open_socket
 from proxy.web.acceptor import Acceptor, Tls
 from proxy.web.announced import Announcements
 from proxy.web.protocol import Server
-
-Address = tuple[str, int]
-
-
-def open_socket(address: Address) -> socket.socket:
-    """Bind one address; an IPv6 one takes no IPv4, so that both can be listened on.
-
-    Raises: OSError: in use, not ours, not allowed.
-    """
-    host, port = address
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio looks at it
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.bind((host, port))
-        opened.setblocking(False)  # noqa: FBT003  # the socket's own signature
-    except OSError as exc:
-        opened.close()
-        raise OSError(exc.errno, f"can't listen on {host} port {port}: {exc.strerror}") from None
-    return opened
 
 
 class Listeners:

@@ -31,8 +31,8 @@ from proxy.registry.access import Presented
 from proxy.registry.answers import MAX_ERROR_BYTES, error_in
 from proxy.registry.uploads import Copy, UploadCopies
 from proxy.registry.writes import Writes
+from proxy.serving.body import ask_for_body
 from proxy.telemetry.labels import Origin
-from proxy.web.body import ask_for_body
 from proxy.web.exchange import Exchange
 from proxy.web.location import Locations
 from proxy.web.push_right import PushRights

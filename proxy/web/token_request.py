@@ -13,7 +13,7 @@ from aiohttp import web
 from proxy.oci.challenge import Scope
 from proxy.oci.errors import BadRequest, SizeInvalid, Unsupported
 from proxy.registry.credentials import Basic, Bearer, Credential, parse_authorization
-from proxy.web.body import ask_for_body
+from proxy.serving.body import ask_for_body
 
 MAX_FORM_BYTES = 64 << 10
 MAX_SCOPES = 32

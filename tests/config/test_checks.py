@@ -11,12 +11,14 @@ from config import (
     check_files,
     effective_names,
     load,
+    load_hub,
     read_password,
     warnings,
 )
 from config.docs import ROOT
 
-EXAMPLES = sorted((ROOT / "config" / "examples").glob("*.toml"))
+HUB_EXAMPLE = ROOT / "config" / "examples" / "hub.toml"
+EXAMPLES = sorted(set((ROOT / "config" / "examples").glob("*.toml")) - {HUB_EXAMPLE})
 
 
 def settings(**overrides: object) -> Settings:
@@ -29,6 +31,11 @@ def settings(**overrides: object) -> Settings:
 def test_examples_load(path: Path) -> None:
     """Every example loads without problem or warning, its files being elsewhere or not."""
     assert warnings(load(path, {}, {})) == ()
+
+
+def test_the_hubs_example_loads() -> None:
+    """The hub's example loads without problem."""
+    assert load_hub(HUB_EXAMPLE, {}, {}).primary.id == "registry-fra"
 
 
 def test_there_is_an_example_for_each_kind_of_deployment() -> None:

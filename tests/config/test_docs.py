@@ -4,15 +4,16 @@ import json
 
 import pytest
 
-from config import Setting, Settings, settings_of
-from config.docs import BEGIN, END, ROOT, main, page, readme_region, with_region
+from config import HubSettings, Setting, Settings, settings_of
+from config.docs import BEGIN, END, ROOT, hub_page, main, page, readme_region, with_region
 
-EVERYTHING = tuple(settings_of(Settings))
+EVERYTHING = tuple(settings_of(Settings)) + tuple(settings_of(HubSettings))
 
 
 def test_page_is_up_to_date() -> None:
     """docs/settings.md is what the settings say now (python -m config.docs --write)."""
     assert (ROOT / "docs" / "settings.md").read_text() == page()
+    assert (ROOT / "docs" / "hub-settings.md").read_text() == hub_page()
 
 
 def test_readme_region_is_up_to_date() -> None:
@@ -22,17 +23,18 @@ def test_readme_region_is_up_to_date() -> None:
     assert with_region(text) == text
 
 
-@pytest.mark.parametrize("setting", EVERYTHING, ids=[setting.key for setting in EVERYTHING])
+@pytest.mark.parametrize("setting", EVERYTHING, ids=[setting.variable for setting in EVERYTHING])
 def test_every_setting_is_documented(setting: Setting) -> None:
     """Each setting's row has its default, its sentence and its variable."""
     (row,) = (
         line
-        for line in page().splitlines()
-        if f"| {setting.rule.doc} |" in line and line.startswith(f"| `{setting.path[-1]}` |")
+        for line in (page() + hub_page()).splitlines()
+        if f"| {setting.rule.doc} |" in line
+        and line.startswith(f"| `{setting.path[-1]}` |")
+        and (f"`{setting.variable}`" in line or setting.rule.table)
     )
     default = setting.rule.default
     assert setting.rule.is_required or default is None or f"| `{json.dumps(default)}` |" in row
-    assert f"`{setting.variable}`" in row or setting.rule.table
     assert setting.rule.doc.endswith(".")
 
 

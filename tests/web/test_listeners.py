@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from proxy.web.listener import open_socket
+from proxy.serving.sockets import open_socket
 from tests.support.ports import LOOPBACK, claimed_port
 from tests.support.raw_http import exchange, request_bytes
 from tests.support.registry_client import RegistryClient

@@ -2,14 +2,34 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from aiohttp import web
 
-from proxy.telemetry.metrics import CONTENT_TYPE, Metrics
+from proxy.serving.sockets import Address, open_socket
+from proxy.telemetry.exposition import CONTENT_TYPE, Exposition
+
+
+async def open_ops(
+    address: Address,
+    metrics: Exposition,
+    not_ready: Callable[[], str],
+    details: Callable[[], dict[str, object]],
+    stack: AsyncExitStack,
+) -> Address:
+    """Listen until *stack* ends; give where. Raises: OSError."""
+    application = ops_application(metrics, not_ready, details)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    opened = open_socket(address)
+    await web.SockSite(runner, opened).start()
+    host, port = opened.getsockname()[:2]
+    return host, port
 
 
 def ops_application(
-    metrics: Metrics, not_ready: Callable[[], str], details: Callable[[], dict[str, object]]
+    metrics: Exposition, not_ready: Callable[[], str], details: Callable[[], dict[str, object]]
 ) -> web.Application:
     """Give the application. *not_ready* says why not, or nothing; *details* goes to /readyz."""
 

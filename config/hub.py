@@ -1,0 +1,212 @@
+"""The settings of the hub, declared as those of a replica are."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from config.choices import LogLevel
+from config.declare import optional, required, section, setting, several
+from config.declare import secret as secret_text
+from config.kinds import (
+    boolean,
+    choice,
+    duration,
+    host,
+    integer,
+    listen_address,
+    origin,
+    path,
+    peer_address,
+    size,
+    text,
+    url,
+)
+from config.settings import TlsSettings
+from config.sources import OF_THE_HUB
+from config.values import Address, ByteSize, Duration, Secret
+
+_ID = text(r"[a-z0-9](?:-?[a-z0-9]+)*", "name", "registry-sg")
+_REGION = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "region", "ap-singapore")
+_USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "proxima-hub")
+_HEADER = text(r"[A-Za-z0-9-]{1,64}", "header name", "X-Proxima-Secret")
+_DATABASE = text(r"sqlite:///[^?#\x00]+", "database URL", "sqlite:////var/lib/proxima-hub/hub.db")
+_REPOSITORY = text(
+    r"(?:[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)?",
+    "repository",
+    "proxima/sentinel",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubListenSettings:
+    """Where the primary, replicas and operators reach the hub."""
+
+    api: tuple[Address, ...] = several(
+        listen_address(),
+        ("127.0.0.1:8443",),
+        "Addresses for notifications, replicas and operators; one that isn't a loopback address "
+        "needs TLS; port 0 takes a free one.",
+        at_least=1,
+        flag="--listen",
+    )
+    ops: Address = setting(
+        listen_address(), "127.0.0.1:9101", "Address of health checks and metrics."
+    )
+    drain_limit: Duration = setting(
+        duration("0s", "1h"), "30s", "Time requests in flight have to finish after SIGTERM."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubPrimarySettings:
+    """The primary instance: the registry whose notifications come in."""
+
+    id: str = setting(_ID, "primary", "Name of the primary instance; replica instances add theirs.")
+    region: str = setting(_REGION, "primary", "Region of the primary.")
+    domain: str | None = optional(
+        host(), "Registry domain that images name; absent: the host of `url`."
+    )
+    url: str = required(url(), "URL of the primary, as replicas reach it.", flag="--primary")
+    trusted_origins: tuple[str, ...] = several(
+        origin(), (), "Origins of token realms that may see credentials, beside the primary's."
+    )
+    connect_to: tuple[Address, ...] = several(
+        peer_address(), (), "Addresses of the primary, used instead of what DNS says."
+    )
+    ca_file: Path | None = optional(
+        path(), "Certificates that are trusted at the primary, PEM; absent: the system's."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """Where the hub keeps the event log and everything else."""
+
+    url: str = required(
+        _DATABASE, "Database, made at the first start: `sqlite:///` and a path.", flag="--database"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSettings:
+    """The event log."""
+
+    keep: Duration = setting(duration("1m", "8760h"), "168h", "Time events are kept.")
+    max_events: int = setting(integer(1_000, 100_000_000), 1_000_000, "Events kept at most.")
+    dedupe_within: Duration = setting(
+        duration("0s", "168h"), "24h", "Time in which an event that comes again is the same one."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivingSettings:
+    """Notifications: who may send them, and what is done with those that aren't understood."""
+
+    secret_file: Path | None = optional(
+        path(), "File with the secret that senders present or sign with."
+    )
+    secret: Secret | None = secret_text("The secret, instead of `secret_file`.")
+    next_secret_file: Path | None = optional(
+        path(), "File with a second secret that counts as well, for the time of a rotation."
+    )
+    next_secret: Secret | None = secret_text("The second secret, instead of `next_secret_file`.")
+    header: str = setting(_HEADER, "X-Proxima-Secret", "Header in which the secret may come.")
+    signature_window: Duration = setting(
+        duration("10s", "1h"), "5m", "Time for which a signed notification counts, and once."
+    )
+    max_body: ByteSize = setting(size("1KiB", "16MiB"), "1MiB", "Largest notification.")
+    max_parked: int = setting(
+        integer(1, 1_000_000), 1_000, "Notifications kept that weren't understood; the oldest go."
+    )
+    max_parked_size: ByteSize = setting(size("1MiB", "16GiB"), "64MiB", "Size of all of them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionSettings:
+    """The streams on which replicas follow the event log."""
+
+    heartbeat: Duration = setting(
+        duration("100ms", "1m"), "5s", "How often a quiet stream shows that it is alive."
+    )
+    buffer: ByteSize = setting(
+        size("64KiB", "64MiB"), "1MiB", "Bytes that may wait for a replica before it is cut."
+    )
+    max_streams: int = setting(integer(1, 100_000), 2_000, "Streams at once.")
+    reconnect_within: Duration = setting(
+        duration("0s", "10m"), "30s", "Time over which replicas come back after a drain."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseSettings:
+    """How long a replica may take its tags as current without asking."""
+
+    seconds: Duration = setting(
+        duration("1s", "10m"), "30s", "Time a lease lasts from when it was asked for."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentinelSettings:
+    """What proves that notifications of the primary arrive: without it no lease is given."""
+
+    repository: str = setting(
+        _REPOSITORY,
+        "",
+        "Repository at the primary to which the hub pushes a tiny manifest, to see its own "
+        "notification come back; empty: none.",
+    )
+    username: str = setting(_USER, "", "User name that may push to it, and to nothing else.")
+    password_file: Path | None = optional(
+        path(), "File whose content, less the line's end, is the password of `username`."
+    )
+    password: Secret | None = secret_text("Password of `username`, instead of `password_file`.")
+    every: Duration = setting(duration("100ms", "10m"), "30s", "How often it pushes.")
+    limit: Duration = setting(
+        duration("200ms", "1h"),
+        "90s",
+        "Age of the last push that came back for which leases go on.",
+    )
+    trust_notifications: bool = setting(
+        boolean(),
+        default=False,
+        doc="Whether leases are given without a sentinel: for a primary that never loses one.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSettings:
+    """Operators: bearers of a token."""
+
+    token_file: Path | None = optional(path(), "File with the token of operators.")
+    token: Secret | None = secret_text("The token, instead of `token_file`.")
+    next_token_file: Path | None = optional(
+        path(), "File with a second token that counts as well, for the time of a rotation."
+    )
+    next_token: Secret | None = secret_text("The second token, instead of `next_token_file`.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubLogSettings:
+    """What is logged."""
+
+    level: LogLevel = setting(choice(LogLevel), "info", "Least important lines that are logged.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubSettings:
+    """All settings of the hub."""
+
+    PREFIX: ClassVar[str] = OF_THE_HUB
+
+    listen: HubListenSettings = section(HubListenSettings)
+    tls: TlsSettings = section(TlsSettings)
+    primary: HubPrimarySettings = section(HubPrimarySettings)
+    database: DatabaseSettings = section(DatabaseSettings)
+    events: EventsSettings = section(EventsSettings)
+    receiving: ReceivingSettings = section(ReceivingSettings)
+    subscription: SubscriptionSettings = section(SubscriptionSettings)
+    lease: LeaseSettings = section(LeaseSettings)
+    sentinel: SentinelSettings = section(SentinelSettings)
+    admin: AdminSettings = section(AdminSettings)
+    log: HubLogSettings = section(HubLogSettings)

@@ -1,0 +1,1 @@
+"""The hub: receives the primary's notifications and tells the replicas, in one durable order."""

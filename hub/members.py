@@ -1,0 +1,28 @@
+"""The replicas that the hub knows, as far as the other parts of the hub ask."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A replica instance. may_follow: it neither drains nor is it deleted."""
+
+    id: str
+    region: str
+    may_follow: bool = True
+
+
+class Members(Protocol):
+    """Who they are."""
+
+    async def by_token(self, token: str) -> Member | None:
+        """Give the replica of a join token; None: nobody's. Raises: DatabaseUnavailable."""
+        ...
+
+
+class NoMembers:
+    """No replica was made yet."""
+
+    async def by_token(self, token: str) -> Member | None:
+        return None
