@@ -54,7 +54,7 @@ def _event(action: object, target: JsonObject) -> Event | None:
 
 
 def _is_manifest(target: JsonObject) -> bool:
-    """Say whether a manifest was pushed: by its type, its tag, or, of types yet to come, its URL."""
+    """Say whether a manifest was pushed: by its type or tag; of types yet to come, by its URL."""
     url = target.get("url")
     has_path = isinstance(url, str) and "/manifests/" in url
     is_typed = fields.text(target, "mediaType") in _MANIFEST_TYPES
