@@ -9,7 +9,7 @@ src/controller/event/handler/webhook/artifact/artifact.go; Tencent Container Reg
 from dataclasses import dataclass, replace
 
 from proxy.events import fields
-from proxy.events.event import Event, ManifestPushed
+from proxy.events.event import ManifestDeleted, ManifestPushed, TagDeleted
 from proxy.events.fields import NotUnderstood, list_at, object_of
 from proxy.events.identity import identified
 from proxy.events.message import MAX_ENTRIES
@@ -39,11 +39,19 @@ class Resource:
 
     def pushed(self) -> Notification:
         """Give the notification of its push."""
-        return self.says(ManifestPushed(self.repository, self.tag, self.digest))
+        return identified(self.source, ManifestPushed(self.repository, self.tag, self.digest))
 
-    def says(self, event: Event) -> Notification:
-        """Give the notification of an event that happened to it."""
-        return identified(self.source, event)
+    def manifest_deleted(self) -> Notification:
+        """Give the notification of its deletion, where that means the manifest."""
+        if self.digest is None:
+            return self.tag_deleted()
+        return identified(self.source, ManifestDeleted(self.repository, self.digest, self.tag))
+
+    def tag_deleted(self) -> Notification:
+        """Give the notification of its deletion, where that means the tag, if it has one."""
+        if self.tag is None:
+            return self.manifest_deleted()
+        return identified(self.source, TagDeleted(self.repository, self.tag, self.digest))
 
 
 def happenings(kind: str, event_data: object, source: Source) -> list[Happening]:

@@ -14,7 +14,6 @@ from proxy.events.event_data import Happening, happenings, resource_of
 from proxy.events.fields import NotUnderstood, quoted
 from proxy.events.message import MAX_ENTRIES, Form, Message
 from proxy.events.notification import Notification, Sender, Source
-from proxy.events.target import deletion
 
 _CLOUD_TYPES = "harbor."
 _PUSHED = frozenset({"PUSH_ARTIFACT", "CREATE_TAG", "harbor.artifact.pushed", "harbor.tag.created"})
@@ -72,9 +71,7 @@ def _read(happening: Happening, _: Message) -> Iterable[Notification]:
     if kind in _PUSHED:
         return (resource_of(happening).pushed(),)
     if kind in _DELETED:
-        resource = resource_of(happening)
-        event = deletion(resource.repository, resource.tag, resource.digest)
-        return () if event is None else (resource.says(event),)
+        return (resource_of(happening).manifest_deleted(),)
     if kind.startswith(_IGNORED):
         return ()
     raise NotUnderstood(f"type: {quoted(kind)} is none that is known")

@@ -11,9 +11,7 @@ from proxy.events.message import Message
 from proxy.events.notification import Sender, Source
 from proxy.events.wire import MAX_REFERENCES
 from proxy.oci.descriptor import Descriptor
-from proxy.oci.digest import Digest
 from proxy.oci.manifest import read_descriptor
-from proxy.oci.reference import Repository, Tag
 
 
 def source_of(sender: Sender, entry: JsonObject, message: Message) -> Source:
@@ -55,16 +53,9 @@ def deleted(target: JsonObject) -> Event:
     """
     repository = fields.repository(target, "repository")
     tag, digest = fields.tag(target, "tag"), fields.digest(target, "digest")
-    return deletion(repository, tag, digest) or RepositoryDeleted(repository)
-
-
-def deletion(
-    repository: Repository, tag: Tag | None, digest: Digest | None
-) -> ManifestDeleted | TagDeleted | None:
-    """Give what the deletion of a tag, a digest or a digest with its tag is."""
     if digest is not None:
         return ManifestDeleted(repository, digest, tag)
-    return TagDeleted(repository, tag) if tag is not None else None
+    return TagDeleted(repository, tag) if tag is not None else RepositoryDeleted(repository)
 
 
 def references_of(target: JsonObject) -> tuple[Descriptor, ...]:

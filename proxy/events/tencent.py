@@ -8,8 +8,7 @@ Source: Tencent Container Registry, "Managing Triggers".
 from collections.abc import Iterable
 
 from proxy.events import fields
-from proxy.events.event import ManifestDeleted, TagDeleted
-from proxy.events.event_data import Happening, Resource, happenings, resource_of
+from proxy.events.event_data import Happening, happenings, resource_of
 from proxy.events.fields import NotUnderstood, quoted
 from proxy.events.message import Form, Message
 from proxy.events.notification import Notification, Sender, Source
@@ -33,19 +32,10 @@ def _read(happening: Happening, _: Message) -> Iterable[Notification]:
     if kind.startswith("push"):
         return (resource_of(happening).pushed(),)
     if kind.startswith("delete"):
-        return (_deleted(resource_of(happening)),)
+        return (resource_of(happening).tag_deleted(),)
     if kind.startswith("pull"):
         return ()
     raise NotUnderstood(f"type: {quoted(happening.kind)} is none that is known")
-
-
-def _deleted(resource: Resource) -> Notification:
-    repository, tag, digest = resource.repository, resource.tag, resource.digest
-    if tag is not None:
-        return resource.says(TagDeleted(repository, tag, digest))
-    if digest is not None:
-        return resource.says(ManifestDeleted(repository, digest))
-    raise NotUnderstood("resource: expected a tag or a digest")
 
 
 FORM = Form(Sender.TENCENT, _is_used, _entries, _read)

@@ -30,14 +30,14 @@ from proxy.oci.manifest import read_descriptor
 VERSION = 1
 MAX_REFERENCES = 256
 
-_CLASSES: Mapping[str, type[Event]] = {
+EVENTS: Mapping[str, type[Event]] = {
     "manifest.pushed": ManifestPushed,
     "blob.pushed": BlobPushed,
     "manifest.deleted": ManifestDeleted,
     "tag.deleted": TagDeleted,
     "repository.deleted": RepositoryDeleted,
 }
-_NAMES = {kind: name for name, kind in _CLASSES.items()}
+_NAMES = {kind: name for name, kind in EVENTS.items()}
 
 
 def to_json(notification: Notification) -> dict[str, Any]:
@@ -70,9 +70,9 @@ def event_from_json(document: JsonObject) -> Event:
     if foreign.whole_number(document.get("version")) != VERSION:
         raise NotUnderstood(f"version: expected {VERSION}")
     name = document.get("event")
-    kind = _CLASSES.get(name) if isinstance(name, str) else None
+    kind = EVENTS.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise NotUnderstood(f"event: {quoted(name)} is none of {', '.join(_CLASSES)}")
+        raise NotUnderstood(f"event: {quoted(name)} is none of {', '.join(EVENTS)}")
     event: Event = _read(kind, document, frozenset({"version", "event", "source"}))
     if isinstance(event, ManifestPushed) and event.tag is None and event.digest is None:
         raise NotUnderstood("manifest.pushed: expected a tag, a digest or both")

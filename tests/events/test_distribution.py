@@ -27,7 +27,8 @@ from tests.events.payloads import (
     parsed,
     said,
 )
-from tests.support import push_story
+from tests.support import push_story, registries
+from tests.support.fixtures import require
 
 MANIFEST = Digest.parse(push_story.IMAGE.digest)
 CONFIG = Digest.parse(push_story.CONFIG.digest)
@@ -68,6 +69,7 @@ def test_each_payload_says_what_happened(name):
 
 def test_a_running_registry_says_the_same(tmp_path):
     """What a docker-registry sends today is what was recorded of it, event for event."""
+    require(registries.PROGRAM)
     letters = push_story.letters_of_story(tmp_path / "registry")
     found = {name: parse(letter.headers, letter.body, RECEIVED) for name, letter in letters.items()}
     assert {name: tuple(n.event for n in each.understood) for name, each in found.items()} == STORY
@@ -87,7 +89,7 @@ def test_the_source_is_who_asked_whom_and_when():
 
 
 def test_a_bad_entry_loses_none_of_its_neighbours():
-    """F16: of an envelope with bad entries the good ones are understood, the bad ones named."""
+    """C18: of an envelope with bad entries the good ones are understood, the bad ones named."""
     found = parsed("distribution/v2-some-bad")
     events = [each.event for each in found.understood]
     assert events == [ManifestPushed(API, TAG, A, OCI, 524), ManifestDeleted(WEB, B)]

@@ -84,7 +84,7 @@ def test_a_forced_sender_reads_the_types_of_its_relatives():
     ids=lambda value: repr(value)[:30],
 )
 def test_what_is_no_message_is_refused_as_a_whole(body, reason):
-    """F16: no JSON, no known shape, or too much of it: one error, with a reason."""
+    """C18: no JSON, no known shape, or too much of it: one error, with a reason."""
     with pytest.raises(NotUnderstood, match=reason):
         parse(JSON, body, RECEIVED)
 
