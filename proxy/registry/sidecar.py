@@ -104,6 +104,11 @@ class Sidecar:
         await self.flush()
         return await self._run(lambda: self._file.commit(batch))
 
+    async def transact(self, batch: Sequence[Statement]) -> bool:
+        """Write a batch in one transaction of its own; False: it isn't written."""
+        await self.flush()
+        return await self._run(lambda: self._file.transact(batch))
+
     # --- tags ---------------------------------------------------------------------------------
 
     async def tag(self, repository: Repository, tag: Tag) -> TagRow | None:

@@ -212,6 +212,13 @@ class FreshTags:
         state = self._book.remembered(repository, tag)
         return freshness, state is not None and self._is_fresh(state, freshness)
 
+    async def renew(self, pull: ManifestPull, tag: Tag) -> None:
+        """Ask the primary about a tag, whatever is known of it.
+
+        Raises: as `Puller.resolve`; nothing is answered from what is stale.
+        """
+        await self._check(pull, tag, is_strict=True)
+
     # --- checking ---------------------------------------------------------------------------------
 
     async def _check(self, pull: ManifestPull, tag: Tag, *, is_strict: bool) -> Fetched | None:
