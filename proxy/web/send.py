@@ -12,12 +12,13 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from proxy.oci.errors import RegistryError
+from proxy.registry.page_cache import is_cached
 from proxy.registry.puller import Bytes, Content, File, Stream
 from proxy.telemetry.labels import Origin
 from proxy.telemetry.metrics import Metrics
 from proxy.web.exchange import Exchange
 from proxy.web.protocol import is_tls, while_connected
-from proxy.web.sendfile import FileReadFailed, PlainSender, is_cached, read_ahead
+from proxy.web.sendfile import FileReadFailed, PlainSender, read_ahead
 from proxy.web.turns import Turns
 
 FEW_CONNECTIONS = 64

@@ -7,17 +7,15 @@ duplicate lives, so that is closed first. Pages that aren't in the cache are rea
 """
 
 import asyncio
-import errno
 import os
 from concurrent.futures import Executor
 
+from proxy.registry.page_cache import is_cached
 from proxy.web.turns import Turns
 from proxy.web.unsent import unsent_in_kernel
 
 SENDFILE_BYTES = 256 << 10
 BUFFER_EMPTY_POLL_SECONDS = 0.002
-
-_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 class FileReadFailed(Exception):
@@ -103,18 +101,6 @@ class PlainSender:
 def _wake(waiter: asyncio.Future[None]) -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def is_cached(file: int, start: int, count: int) -> bool:
-    """Say whether a part of a file is in the page cache, judged by its first and last byte."""
-    try:
-        for offset in (start, start + count - 1):
-            os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError as exc:
-        return exc.errno in _NOT_SUPPORTED
-    return True
 
 
 async def read_ahead(

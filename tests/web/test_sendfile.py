@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.registry.page_cache import is_cached
 from proxy.web import send, sendfile
 from tests.support import images
 from tests.support.hostile import HostileUpstream
@@ -114,7 +115,7 @@ def _drop_from_cache(path: Path) -> bool:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return not sendfile.is_cached(file.fileno(), 0, SIZE)
+        return not is_cached(file.fileno(), 0, SIZE)
 
 
 def test_pages_that_are_never_in_memory_are_sent_all_the_same(store: Store, monkeypatch):
