@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.registry.page_cache import is_cached
-from proxy.web import send, sendfile
+from proxy.web import sendfile
 from tests.support import images
 from tests.support.hostile import HostileUpstream
 from tests.support.images import Manifest
@@ -100,12 +100,11 @@ def test_pages_that_are_not_in_memory_are_read_first(store: Store, monkeypatch):
     ahead: list[int] = []
     read_ahead = sendfile.read_ahead
 
-    async def counted(loop, executor, file, start, count):
+    async def counted(executor, file, start, count):
         ahead.append(count)
-        return await read_ahead(loop, executor, file, start, count)
+        return await read_ahead(executor, file, start, count)
 
-    for module in (send, sendfile):
-        monkeypatch.setattr(module, "read_ahead", counted)
+    monkeypatch.setattr(sendfile, "read_ahead", counted)
     assert _drop_from_cache(store.file), "this file system keeps no pages apart"
     assert store.pull() == store.blob.data
     assert ahead
@@ -120,8 +119,7 @@ def _drop_from_cache(path: Path) -> bool:
 
 def test_pages_that_are_never_in_memory_are_sent_all_the_same(store: Store, monkeypatch):
     """Where every piece has to be read first (memory is short), all is exact as well."""
-    for module in (send, sendfile):
-        monkeypatch.setattr(module, "is_cached", lambda *_: False)
+    monkeypatch.setattr(sendfile, "is_cached", lambda *_: False)
     assert store.pull() == store.blob.data
 
 
