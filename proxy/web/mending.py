@@ -36,9 +36,9 @@ async def opened_anew(content: Content, rest: ByteSpan, reopen: Reopen) -> Async
 
     Raises: ContentMismatch: it is of another size now. Whatever else opening it raises.
     """
-    anew = await reopen(RangeRequest(rest.start, rest.stop - 1))
+    size = content.resolution.descriptor.size
+    anew = await reopen(RangeRequest(rest.start, None if rest.stop == size else rest.stop - 1))
     try:
-        size = content.resolution.descriptor.size
         if (anew.span, anew.resolution.descriptor.size) != (rest, size):
             raise ContentMismatch("the blob's size changed while it was sent")
         yield anew
