@@ -1,7 +1,6 @@
 """Answers whose file can't be read in the middle go on from a good one, on the same connection."""
 
 import errno
-import itertools
 import os
 import ssl
 import threading
@@ -11,7 +10,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from proxy.oci.digest import Digest
 from proxy.registry import store as store_module
 from tests.registry_store.ground import open_files
 from tests.support.hostile import BLOBS, HostileUpstream, Status, WrongByte
@@ -23,9 +21,9 @@ from tests.web.conftest import REPOSITORY, blob_path
 from tests.web.corpus import HOST
 from tests.web.serving import LOOPS, Section, Serving, serving
 
-SIZE = 6 << 20
+SIZE = 12 << 20
 AT = (2 << 20) + 12_345
-HASHED_MIB = 3
+FAR = 11 << 20
 TAIL_BYTES = 64 << 10
 FEW_BYTES = 64 << 10
 MANY_TIMES = 1_000_000
@@ -150,8 +148,8 @@ def sick(monkeypatch) -> Callable[..., BadSector]:
     """Gives a function that lets reads fail for the length of the test."""
     sendfile, pread = os.sendfile, os.pread
 
-    def begin(is_bad: Callable[[int], bool], **rest) -> BadSector:
-        sector = BadSector(is_bad, **rest)
+    def begin(*fields, **named) -> BadSector:
+        sector = BadSector(*fields, **named)
 
         def sick_sendfile(out: int, file: int, start: int, count: int) -> int:
             return sendfile(out, file, start, sector.limit("sendfile", file, start, count))
@@ -325,37 +323,35 @@ def test_a_wrong_part_is_not_begun_where_parts_are_verified(upstream, authority,
 
 
 def test_nothing_is_put_behind_bytes_that_were_not_verified(uvloop_line: Line, sick):
-    """C3, settled 20: on its first whole serve a file isn't verified yet when it fails: a good end
-    behind what may be wrong would make a complete wrong answer, so it is cut.
+    """C3, settled 20: a file that changed goes out while it is hashed, and is found wrong; a good
+    end behind that would make a complete wrong answer, so it is cut where it can't be read.
     """
-    served, has_failed = uvloop_line.served, threading.Event()
-    is_file, steps = _is_file(uvloop_line.inode), itertools.count()
-
-    def is_bad(number: int) -> bool:
-        """Only where it is sent from; the hash isn't through before that has failed."""
-        if not is_file(number) or threading.current_thread() is served.thread._thread:
-            return is_file(number)
-        assert next(steps) < HASHED_MIB or has_failed.wait(10)
-        return False
-
-    served.replica._chain.store.integrity.forget(Digest.parse(BLOB.digest))
-    sector = sick(is_bad, on_first=has_failed.set)
-    reply = uvloop_line.pull()
-    assert (reply.status, reply.is_complete) == (200, False)
+    path, served = stored_path(uvloop_line.served.store, BLOB.digest), uvloop_line.served
+    damaged = b"wrong" + BLOB.data[5:]
+    path.write_bytes(damaged)
+    is_file = _is_file(uvloop_line.inode)
+    sector = sick(lambda n: threading.current_thread() is served.thread._thread and is_file(n), FAR)
+    with uvloop_line.pulling() as connection:
+        served.wait_event("store.quarantined", digest=BLOB.digest)
+        assert not sector.fired
+        reply = connection.read_reply()
+        assert connection.wait_for_end() is not Ending.KEPT_OPEN
+    assert (reply.status, reply.is_complete, len(reply.body) <= FAR) == (200, False, True)
+    assert damaged.startswith(reply.body)
     assert sector.fired
-    uvloop_line.wait_line(outcome="aborted", origin="store", bytes=AT)
     assert uvloop_line.fetched == 0
 
 
 def test_a_client_that_has_left_causes_no_fetch(uvloop_line: Line, sick):
     """F19: when the client is gone by the time that its file fails, nothing is fetched for it."""
-    with uvloop_line.pulling() as connection:
-        sector = sick(_is_file(uvloop_line.inode), on_first=connection.reset)
-        assert connection.read(1)
-        uvloop_line.served.wait_event("store.quarantined", digest=BLOB.digest)
-        uvloop_line.served.wait_event("pull.served", outcome="aborted")
+    served, sector = uvloop_line.served, sick(_is_file(uvloop_line.inode), 1000)
+    with raw_connection(served.address, tls=uvloop_line.tls) as connection:
+        sector.on_first = connection.reset
+        connection.send(request_bytes("GET", blob_path(BLOB), HOST))
+        served.wait_event("store.quarantined", digest=BLOB.digest)
+        served.wait_event("pull.served", outcome="aborted")
     assert sector.fired
-    assert (uvloop_line.fetched, uvloop_line.served.events("fill.committed")[1:]) == (0, [])
+    assert (uvloop_line.fetched, len(served.events("fill.committed"))) == (0, 1)
 
 
 def test_the_right_is_asked_for_again(uvloop_line: Line, sick):

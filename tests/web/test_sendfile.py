@@ -165,7 +165,9 @@ def test_a_part_is_sent_from_its_place(store: Store):
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL, errno.EMFILE])
 def test_a_file_that_can_not_be_sent_ends_the_connection(plain: Store, monkeypatch, code: int):
-    """C9, C21: when the kernel refuses in the middle, the connection ends short of the length."""
+    """C9, C21: when the kernel refuses in the middle, again and again, the connection ends short
+    of the length.
+    """
     system_call, calls = os.sendfile, []
 
     def failing(out: int, file: int, offset: int, count: int) -> int:
@@ -182,6 +184,27 @@ def test_a_file_that_can_not_be_sent_ends_the_connection(plain: Store, monkeypat
         assert connection.wait_for_end() is not Ending.KEPT_OPEN
     assert max(calls) > SIZE // 4
     plain.served.wait_event("pull.served", outcome="aborted")
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+def test_a_lost_client_is_no_damage(plain: Store, monkeypatch, code: int):
+    """F19: what the socket says of a client that is gone makes nobody read the file again."""
+    pread, read, refused = os.pread, [], []
+
+    def refusing(*arguments: int) -> int:
+        refused.append(arguments)
+        raise OSError(code, os.strerror(code))
+
+    def counted(*arguments: int) -> bytes:
+        read.append(arguments)
+        return pread(*arguments)
+
+    monkeypatch.setattr(sendfile.os, "sendfile", refusing)
+    monkeypatch.setattr(sendfile.os, "pread", counted)
+    with plain.connection(blob_path(plain.blob)) as connection:
+        assert not connection.read_reply().is_complete
+    plain.served.wait_event("pull.served", outcome="aborted", bytes=0)
+    assert (len(refused), read) == (1, [])
 
 
 def test_no_descriptor_for_a_body_ends_only_its_connection(plain: Store, monkeypatch):
