@@ -80,6 +80,7 @@ class Sender:
     async def _send_all(
         self, exchange: Exchange, response: web.StreamResponse, content: Content, reopen: Reopen
     ) -> None:
+        """Send a body; see `mending` for what happens where its file can't be read."""
         try:
             await self._send_body(exchange, response, content)
         except FileReadFailed:
