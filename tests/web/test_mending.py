@@ -1,175 +1,50 @@
 """Answers whose file can't be read in the middle go on from a good one, on the same connection."""
 
-import errno
 import os
-import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import pytest
 
 from proxy.registry import store as store_module
-from tests.registry_store.ground import open_files
-from tests.support.hostile import BLOBS, HostileUpstream, Status, WrongByte
-from tests.support.layers import random_blob
-from tests.support.raw_http import Ending, RawConnection, RawReply, raw_connection, request_bytes
+from tests.support.hostile import BLOBS, Status, WrongByte
+from tests.support.raw_http import Ending, raw_connection, request_bytes
 from tests.support.store_tree import blob_path as stored_path
-from tests.support.waiting import wait_until
-from tests.web.conftest import REPOSITORY, blob_path
+from tests.web.conftest import blob_path
 from tests.web.corpus import HOST
-from tests.web.serving import LOOPS, Section, Serving, serving
+from tests.web.serving import LOOPS
+from tests.web.sick_files import (
+    AT,
+    BLOB,
+    SIZE,
+    BadSector,
+    Line,
+    is_any_copy,
+    is_file,
+    opened_line,
+    sick_files,
+)
 
-SIZE = 12 << 20
-AT = (2 << 20) + 12_345
 FAR = 11 << 20
 TAIL_BYTES = 64 << 10
-FEW_BYTES = 64 << 10
-MANY_TIMES = 1_000_000
-BLOB = random_blob(SIZE, "mended")
 WAYS = [f"{loop}-{way}" for loop in LOOPS for way in ("plain", "tls")]
-
-
-@dataclass(slots=True)
-class Line:
-    """A replica that holds a blob and hashed it, and how its clients reach it."""
-
-    upstream: HostileUpstream
-    served: Serving
-    tls: ssl.SSLContext | None
-
-    @property
-    def inode(self) -> int:
-        """The stored file's."""
-        return stored_path(self.served.store, BLOB.digest).stat().st_ino
-
-    @property
-    def fetched(self) -> int:
-        """How often the primary was asked for the blob since it was brought here."""
-        return self.upstream.count("GET", BLOBS)
-
-    @contextmanager
-    def pulling(self, *fields: tuple[str, str]) -> Iterator[RawConnection]:
-        """Ask for the blob and, pipelined behind it, for something that is surely there."""
-        with raw_connection(
-            self.served.address, tls=self.tls, receive_buffer_bytes=FEW_BYTES
-        ) as connection:
-            connection.send(request_bytes("GET", blob_path(BLOB), HOST, *fields))
-            connection.send(request_bytes("GET", "/v2/", HOST))
-            yield connection
-
-    def pull(self, *fields: tuple[str, str]) -> RawReply:
-        """Pull the blob; a complete answer is followed by the next one, any other by the end."""
-        with self.pulling(*fields) as connection:
-            reply = connection.read_reply()
-            if reply.is_complete:
-                assert connection.read_reply().body == b"{}"
-            else:
-                assert connection.wait_for_end() is not Ending.KEPT_OPEN
-                assert connection.read(1) == b""
-        return reply
-
-    def sent(self, origin: str) -> float:
-        return self.served.metrics().value("proxima_sent_bytes_total", origin=origin)
-
-    def wait_line(self, **fields: object) -> None:
-        """Wait for the log line of the latest pull, the only one of its request."""
-        line = self.served.wait_event("pull.served", reference=BLOB.digest, **fields)
-        same = [e for e in self.served.events() if e.get("request_id") == line["request_id"]]
-        assert same == [line]
-
-
-@contextmanager
-def _line(upstream: HostileUpstream, way: str, authority, **sections: Section) -> Iterator[Line]:
-    loop, _, way = way.partition("-")
-    upstream.contents.add_blob(REPOSITORY, BLOB)
-    if way == "tls":
-        files = authority.issue(HOST)
-        sections["tls"] = {"certificate": files.certificate, "key": files.key}
-    with serving(upstream, loop=loop, **sections) as served:
-        line = Line(upstream, served, authority.client_context() if way == "tls" else None)
-        assert line.pull().body == BLOB.data
-        served.wait_event("fill.committed", digest=BLOB.digest)
-        upstream.forget()
-        yield line
-        room = served.replica._chain.store.room
-        wait_until(lambda: not room.in_use, what="nothing is in use")
-        wait_until(lambda: not _open_contents(served), what="every file is closed")
-
-
-def _open_contents(served: Serving) -> list[str]:
-    folders = ("docker", "spool", "quarantine")
-    return [each for name in folders for each in open_files(served.store / name)]
 
 
 @pytest.fixture(params=WAYS)
 def line(request, upstream, authority) -> Iterator[Line]:
-    with _line(upstream, request.param, authority) as line:
+    with opened_line(upstream, request.param, authority) as line:
         yield line
 
 
 @pytest.fixture(params=["uvloop-plain", "uvloop-tls"])
 def uvloop_line(request, upstream, authority) -> Iterator[Line]:
-    with _line(upstream, request.param, authority) as line:
+    with opened_line(upstream, request.param, authority) as line:
         yield line
-
-
-@dataclass(slots=True)
-class BadSector:
-    """Files that can't be read from one byte on, as over a bad sector: what lies before still can.
-
-    is_bad:   which files, by their descriptor.
-    times:    how often a read fails before all is well again.
-    on_first: called as the first read fails.
-    """
-
-    is_bad: Callable[[int], bool]
-    at: int = AT
-    calls: tuple[str, ...] = ("sendfile", "pread")
-    times: int = MANY_TIMES
-    on_first: Callable[[], object] = field(default=lambda: None)
-    fired: list[str] = field(default_factory=list)
-
-    def limit(self, call: str, file: int, start: int, count: int) -> int:
-        """Give how much of a read succeeds. Raises: OSError: nothing does."""
-        if call not in self.calls or len(self.fired) >= self.times or not self.is_bad(file):
-            return count
-        if start < self.at:
-            return min(count, self.at - start)
-        self.fired.append(call)
-        if len(self.fired) == 1:
-            self.on_first()
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 @pytest.fixture
 def sick(monkeypatch) -> Callable[..., BadSector]:
-    """Gives a function that lets reads fail for the length of the test."""
-    sendfile, pread = os.sendfile, os.pread
-
-    def begin(*fields, **named) -> BadSector:
-        sector = BadSector(*fields, **named)
-
-        def sick_sendfile(out: int, file: int, start: int, count: int) -> int:
-            return sendfile(out, file, start, sector.limit("sendfile", file, start, count))
-
-        def sick_pread(file: int, count: int, start: int) -> bytes:
-            return pread(file, sector.limit("pread", file, start, count), start)
-
-        monkeypatch.setattr(os, "sendfile", sick_sendfile)
-        monkeypatch.setattr(os, "pread", sick_pread)
-        return sector
-
-    return begin
-
-
-def _is_file(inode: int) -> Callable[[int], bool]:
-    return lambda number: os.fstat(number).st_ino == inode
-
-
-def _is_any_copy(number: int) -> bool:
-    return os.fstat(number).st_size == SIZE
+    return sick_files(monkeypatch)
 
 
 # --- mended ---------------------------------------------------------------------------------------
@@ -180,7 +55,7 @@ def test_a_read_error_in_the_middle_costs_the_client_nothing(line: Line, sick):
     one GET; the damaged file is set aside; each byte counts for where it came from.
     """
     before = {origin: line.sent(origin) for origin in ("store", "fill")}
-    sector = sick(_is_file(line.inode))
+    sector = sick(is_file(line.inode))
     reply = line.pull()
     assert (reply.status, reply.body == BLOB.data) == (200, True)
     assert sector.fired
@@ -197,7 +72,7 @@ def test_a_read_error_in_the_middle_costs_the_client_nothing(line: Line, sick):
 @pytest.mark.parametrize("last", [AT + 99_999, SIZE - 1])
 def test_a_part_is_mended_too(uvloop_line: Line, sick, last: int):
     """C21: a range is gone on with as well, whether it holds the last byte or not."""
-    sector, start = sick(_is_file(uvloop_line.inode)), AT - 400_000
+    sector, start = sick(is_file(uvloop_line.inode)), AT - 400_000
     reply = uvloop_line.pull(("Range", f"bytes={start}-{last}"))
     assert (reply.status, reply.body == BLOB.data[start : last + 1]) == (206, True)
     assert sector.fired
@@ -220,7 +95,7 @@ def test_a_file_that_shrinks_is_mended(line: Line):
 
 def test_a_file_that_is_found_good_again_is_gone_on_with(uvloop_line: Line, sick):
     """C21: after a passing error the file is hashed, and the answer goes on from it."""
-    sector = sick(_is_file(uvloop_line.inode), times=1)
+    sector = sick(is_file(uvloop_line.inode), times=1)
     assert uvloop_line.pull().body == BLOB.data
     assert len(sector.fired) == 1
     uvloop_line.wait_line(outcome="served", origin="store", bytes=SIZE)
@@ -235,7 +110,7 @@ def test_a_rest_that_is_in_memory_is_sent_from_there(uvloop_line: Line, sick, mo
     def everything_is_small() -> None:
         monkeypatch.setattr(store_module, "SMALL_BYTES", SIZE)
 
-    sector = sick(_is_file(uvloop_line.inode), times=1, on_first=everything_is_small)
+    sector = sick(is_file(uvloop_line.inode), times=1, on_first=everything_is_small)
     assert uvloop_line.pull().body == BLOB.data
     assert (len(sector.fired), large < SIZE) == (1, True)
     uvloop_line.wait_line(outcome="served", origin="store", bytes=SIZE)
@@ -247,7 +122,7 @@ def test_what_can_not_be_kept_passes_through(uvloop_line: Line, sick, last: int)
     spool = uvloop_line.served.store / "spool"
     spool.rename(uvloop_line.served.store / "gone")
     spool.write_bytes(b"")
-    sector = sick(_is_file(uvloop_line.inode))
+    sector = sick(is_file(uvloop_line.inode))
     reply = uvloop_line.pull(("Range", f"bytes=0-{last}"))
     assert (reply.status, reply.body == BLOB.data[: last + 1]) == (206, True)
     assert sector.fired
@@ -256,7 +131,7 @@ def test_what_can_not_be_kept_passes_through(uvloop_line: Line, sick, last: int)
 
 def test_many_who_meet_the_same_error_are_mended_by_one_fetch(uvloop_line: Line, sick):
     """C2, C21: readers of one damaged file share one look at it and one GET."""
-    sector = sick(_is_file(uvloop_line.inode))
+    sector = sick(is_file(uvloop_line.inode))
     with (
         uvloop_line.pulling() as first,
         uvloop_line.pulling() as second,
@@ -274,7 +149,7 @@ def test_many_who_meet_the_same_error_are_mended_by_one_fetch(uvloop_line: Line,
 
 def test_without_the_primary_the_answer_is_cut(line: Line, sick):
     """C9, C21: where nobody can give the rest the connection ends short of the length."""
-    sector = sick(_is_file(line.inode))
+    sector = sick(is_file(line.inode))
     fault = line.upstream.inject(Status(503), path=BLOBS, times=None)
     reply = line.pull()
     assert (reply.status, reply.is_complete) == (200, False)
@@ -286,7 +161,7 @@ def test_without_the_primary_the_answer_is_cut(line: Line, sick):
 
 def test_an_answer_is_mended_once(uvloop_line: Line, sick):
     """C9, C21: when the fetched copy can't be read either the answer is cut: no loop of fetches."""
-    sector = sick(_is_any_copy)
+    sector = sick(is_any_copy)
     reply = uvloop_line.pull()
     assert (reply.status, reply.is_complete) == (200, False)
     assert BLOB.data[:AT].startswith(reply.body)
@@ -297,7 +172,7 @@ def test_an_answer_is_mended_once(uvloop_line: Line, sick):
 
 def test_a_wrong_rest_is_never_complete(uvloop_line: Line, sick):
     """C3, settled 19: what is fetched anew is verified before its tail goes out."""
-    sector = sick(_is_file(uvloop_line.inode))
+    sector = sick(is_file(uvloop_line.inode))
     fault = uvloop_line.upstream.inject(WrongByte(-1), method="GET", path=BLOBS, times=None)
     reply = uvloop_line.pull()
     assert (reply.status, reply.is_complete) == (200, False)
@@ -311,8 +186,10 @@ def test_a_wrong_part_is_not_begun_where_parts_are_verified(upstream, authority,
     """C3, settled 19: with `fill.unverified_ranges = false` no byte of the new copy goes out before
     its digest has agreed.
     """
-    with _line(upstream, "uvloop-plain", authority, fill={"unverified_ranges": False}) as line:
-        sector = sick(_is_file(line.inode))
+    with opened_line(
+        upstream, "uvloop-plain", authority, fill={"unverified_ranges": False}
+    ) as line:
+        sector = sick(is_file(line.inode))
         fault = upstream.inject(WrongByte(AT + 1), method="GET", path=BLOBS, times=None)
         reply = line.pull(("Range", f"bytes=1000-{AT + 99_999}"))
         assert (reply.status, reply.is_complete) == (206, False)
@@ -329,8 +206,10 @@ def test_nothing_is_put_behind_bytes_that_were_not_verified(uvloop_line: Line, s
     path, served = stored_path(uvloop_line.served.store, BLOB.digest), uvloop_line.served
     damaged = b"wrong" + BLOB.data[5:]
     path.write_bytes(damaged)
-    is_file = _is_file(uvloop_line.inode)
-    sector = sick(lambda n: threading.current_thread() is served.thread._thread and is_file(n), FAR)
+    is_stored = is_file(uvloop_line.inode)
+    sector = sick(
+        lambda n: threading.current_thread() is served.thread._thread and is_stored(n), FAR
+    )
     with uvloop_line.pulling() as connection:
         served.wait_event("store.quarantined", digest=BLOB.digest)
         assert not sector.fired
@@ -344,7 +223,7 @@ def test_nothing_is_put_behind_bytes_that_were_not_verified(uvloop_line: Line, s
 
 def test_a_client_that_has_left_causes_no_fetch(uvloop_line: Line, sick):
     """F19: when the client is gone by the time that its file fails, nothing is fetched for it."""
-    served, sector = uvloop_line.served, sick(_is_file(uvloop_line.inode), 1000)
+    served, sector = uvloop_line.served, sick(is_file(uvloop_line.inode), 1000)
     with raw_connection(served.address, tls=uvloop_line.tls) as connection:
         sector.on_first = connection.reset
         connection.send(request_bytes("GET", blob_path(BLOB), HOST))
@@ -359,7 +238,7 @@ def test_the_right_is_asked_for_again(uvloop_line: Line, sick):
     rights = uvloop_line.served.replica._chain.puller._rights
     fault = uvloop_line.upstream.inject(Status(403), times=None)
     sector = sick(
-        _is_file(uvloop_line.inode), times=1, on_first=lambda: rights.end_where(lambda _: True)
+        is_file(uvloop_line.inode), times=1, on_first=lambda: rights.end_where(lambda _: True)
     )
     reply = uvloop_line.pull()
     assert (reply.status, reply.is_complete) == (200, False)
