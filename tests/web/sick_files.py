@@ -18,7 +18,7 @@ from tests.support.store_tree import blob_path as stored_path
 from tests.support.waiting import wait_until
 from tests.web.conftest import REPOSITORY, blob_path
 from tests.web.corpus import HOST
-from tests.web.serving import Section, Serving, serving
+from tests.web.serving import Event, Section, Serving, serving
 
 SIZE = 12 << 20
 AT = (2 << 20) + 12_345
@@ -70,8 +70,14 @@ class Line:
         return self.served.metrics().value("proxima_sent_bytes_total", origin=origin)
 
     def wait_line(self, **fields: object) -> None:
-        """Wait for the log line of the latest pull, the only one of its request."""
-        line = self.served.wait_event("pull.served", reference=BLOB.digest, **fields)
+        """Wait for the log line of the first pull after the one that brought the blob here."""
+
+        def lines() -> list[Event]:
+            return [e for e in self.served.events("pull.served") if e["reference"] == BLOB.digest]
+
+        wait_until(lambda: len(lines()) > 1, what="a pull has been logged")
+        line = lines()[1]
+        assert fields.items() <= line.items()
         same = [e for e in self.served.events() if e.get("request_id") == line["request_id"]]
         assert same == [line]
 
