@@ -214,6 +214,7 @@ class Store:
         return True
 
     async def _open_blob(self, digest: Digest, part: RangeRequest | None) -> Content:
+        await self.integrity.settled(digest)
         descriptor_number = await self._open_file(digest)
         stamp = Stamp.of(descriptor_number)
         descriptor = Descriptor(OCTET_STREAM, digest, stamp.size)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.oci.digest import Algorithm, Digest
-from proxy.registry.hashing import hash_file, is_cached
+from proxy.registry.hashing import hash_file, is_partly_cached
 from tests.fills.in_process import in_process
 from tests.support.images import Manifest
 from tests.support.layers import random_bytes
@@ -150,15 +150,15 @@ def test_hashing_leaves_the_page_cache_as_it_was(tmp_path, was_cached):
     data = random_bytes(20 << 20, "pages")
     path = tmp_path / "data"
     with dropped(tmp_path / "other", data) as descriptor:
-        if is_cached(descriptor, len(data)):
+        if is_partly_cached(descriptor, len(data)):
             pytest.skip("this file system has no pages to let go of")
     with dropped(path, data) as descriptor:
         if was_cached:
             path.read_bytes()
-            assert is_cached(descriptor, len(data))
+            assert is_partly_cached(descriptor, len(data))
         digest, stamp = hash_file(descriptor, Algorithm.SHA256)
         assert (digest, stamp.size) == (Digest.of(data).hex, len(data))
-        assert is_cached(descriptor, len(data)) == was_cached
+        assert is_partly_cached(descriptor, len(data)) == was_cached
 
 
 def test_the_loop_stays_free_meanwhile(proxima, warm):
