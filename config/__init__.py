@@ -1,7 +1,7 @@
 """The settings of replica and hub: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
-from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme
+from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme, ReplicationSource
 from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.hub import HubSettings
@@ -25,6 +25,7 @@ __all__ = [
     "OtherPaths",
     "Problem",
     "PublicScheme",
+    "ReplicationSource",
     "Secret",
     "Setting",
     "Settings",

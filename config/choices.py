@@ -34,3 +34,11 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class ReplicationSource(StrEnum):
+    """Who tells a replica what was pushed."""
+
+    NONE = "none"
+    HUB = "hub"
+    NOTIFICATIONS = "notifications"

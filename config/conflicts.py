@@ -21,6 +21,12 @@ def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
         expected = '"https" or nothing, since tls.certificate is set'
         yield Problem("listen.public_scheme", expected, '"http"')
 
+    if _raw(given, "replication.source") == "hub":
+        yield from _needs(given, "replication.source", "replication.hub_url")
+        secrets = ("replication.token_file", "replication.token")
+        yield from _needs(given, "replication.source", *secrets)
+    if _has(given, "replication.token") and _has(given, "replication.token_file"):
+        yield Problem("replication.token", "either it or replication.token_file", "both")
     if _raw(given, "listen.proxy_protocol") is True and not _raw(given, "access.trusted_proxies"):
         expected = "one network or more, since listen.proxy_protocol is set"
         yield Problem("access.trusted_proxies", expected, "nothing")

@@ -1,5 +1,6 @@
 """The store and the chain of pullers over it, from the settings."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from proxy.registry.fill import CacheFill
 from proxy.registry.flights import FillLimits
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
+from proxy.registry.pace import Pace
 from proxy.registry.patterns import freshness_by_pattern
 from proxy.registry.primary import Primary
 from proxy.registry.promoting import Promoting
@@ -29,6 +31,7 @@ from proxy.registry.tags import Freshness, FreshTags, TagRules
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
+from proxy.registry.writes import Writes
 from proxy.telemetry import Telemetry
 
 
@@ -41,8 +44,10 @@ class Chain:
     fill: CacheFill
     store: Store
     primary: Primary
+    fetcher: Fetcher
     book: TagBook
     rules: TagRules
+    writes: Writes
 
 
 def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
@@ -117,7 +122,8 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     promoting = Promoting(tags, ground.capacity.usage, store.room)
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
-    return Chain(puller, tags, fill, store, primary, book, rules)
+    writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
+    return Chain(puller, tags, fill, store, primary, fetcher, book, rules, writes)
 
 
 def _cache_fill(
@@ -138,5 +144,6 @@ def _cache_fill(
         may_serve_unverified_parts=fill.unverified_ranges,
         max_lanes=fill.connections,
         max_all_lanes=settings.primary.max_connections // 8,
+        pace=Pace(settings.replication.bandwidth, asyncio.get_running_loop().time),
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

@@ -5,12 +5,13 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from config import Change, Settings
+from config import Change, ReplicationSource, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
 from proxy.app.network import Network, open_network
 from proxy.app.reload import Reloader
+from proxy.app.replication import Replication, build_replication
 from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
@@ -57,6 +58,7 @@ class Replica:
         self._state = "starting"
         self._drain_until = float("inf")
         self._lag_seconds = 0.0
+        self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
 
     async def start(self) -> None:
@@ -89,6 +91,7 @@ class Replica:
         await self._open_control(ground)
         await self._listen(self._gate)
         ground.capacity.start()
+        await self._replicate(ground)
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
         self._own(self._measure_lag())
@@ -119,6 +122,13 @@ class Replica:
             self._clock,
             self._telemetry,
         )
+
+    async def _replicate(self, ground: Ground) -> None:
+        """Begin to copy what is pushed, where somebody tells of it."""
+        if self._settings.replication.source is ReplicationSource.NONE:
+            return
+        self.replication = await build_replication(self._settings, self._chain, ground)
+        self._own(self.replication.workers.run())
 
     # --- listening --------------------------------------------------------------------------------
 

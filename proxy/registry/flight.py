@@ -225,7 +225,9 @@ class Flight:
         growing.on_wanted = lambda offset: segments.want(ByteSpan(offset, offset + 1))
         weather = self._lanes.weather.at(first.place)
         ask = functools.partial(self._open_span, size)
-        await Lanes(segments, spool, ask, self._lanes, weather).run(first)
+        sources = self.sources
+        lanes = Lanes(segments, spool, ask, self._lanes, weather, lambda: sources.has_client)
+        await lanes.run(first)
 
     async def _open_span(self, size: int, span: ByteSpan) -> Stream:
         last = None if span.stop == size else span.stop - 1

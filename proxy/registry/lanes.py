@@ -22,6 +22,7 @@ from proxy.oci.span import ByteSpan
 from proxy.registry.breaks import Breaks
 from proxy.registry.climb import Climb, LaneBudget
 from proxy.registry.ending import to_its_end
+from proxy.registry.pace import Pace
 from proxy.registry.puller import Stream
 from proxy.registry.segments import Segments
 from proxy.registry.spool import SpoolFile
@@ -36,11 +37,14 @@ Opening = asyncio.Task[Stream]
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
-    """What flights share: the weather, the budget, the most lanes of one; its breaks are told."""
+    """What flights share: the weather, the budget, the most lanes of one, the pace of those that
+    nobody waits for; its breaks are told.
+    """
 
     weather: LinkWeather
     budget: LaneBudget
     most: int
+    pace: Pace
     note_break: Callable[[], None]
 
 
@@ -55,7 +59,9 @@ class _Lane:
 
 
 class Lanes:
-    """One flight's lanes at work. *ask* opens a span at the primary."""
+    """One flight's lanes at work. *ask* opens a span at the primary; *is_awaited* tells whether a
+    client waits for it.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,9 @@ class Lanes:
         ask: Callable[[ByteSpan], Coroutine[Any, Any, Stream]],
         rules: LaneRules,
         weather: Weather,
+        is_awaited: Callable[[], bool],
     ) -> None:
+        self._is_awaited = is_awaited
         self._segments = segments
         self._spool = spool
         self._ask = ask
@@ -203,6 +211,8 @@ class Lanes:
                     if lane.ahead is None and len(left) <= self._lead_bytes():
                         self._ask_ahead(lane)
                     await self._spool.write_at(offset, new)
+                    if not self._is_awaited():
+                        await self._rules.pace.take(len(new))
                 if not left:
                     return None
                 raise LinkBroken

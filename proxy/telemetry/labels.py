@@ -66,3 +66,13 @@ class FillEnd(StrEnum):
     BROKEN = "broken"
     CANCELLED = "cancelled"
     UNCACHED = "uncached"
+
+
+class CopyEnd(StrEnum):
+    """How one piece of replication ended."""
+
+    COMPLETE = "complete"
+    EVICTED = "evicted"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    DEAD = "dead"

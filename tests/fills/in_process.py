@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Address, Duration, Settings
+from config.replication import ReplicationSettings
 from config.settings import (
     AccessSettings,
     FillSettings,
@@ -192,4 +193,5 @@ def _settings(primary_url: str, root: Path, sections: Mapping[str, Section]) -> 
         fill=FillSettings(**given("fill")),
         access=AccessSettings(**given("access")),
         tags=TagsSettings(**given("tags")),
+        replication=ReplicationSettings(**given("replication")),
     )
