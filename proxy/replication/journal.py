@@ -27,7 +27,7 @@ from proxy.replication.work import Job, Kind, Priority, Target, Trigger
 _COLUMNS = "kind, repository, reference, trigger, event_at, is_deletion, attempts, first_at, made"
 _PUT = f"""
 INSERT OR REPLACE INTO job ({_COLUMNS}, priority, due_at, error, is_dead)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '', 0)
 """  # noqa: S608  # no input in it
 _OF = f"SELECT {_COLUMNS} FROM job WHERE kind = ? AND repository = ? AND reference = ?"  # noqa: S608
 _DUE = f"""
@@ -35,6 +35,10 @@ SELECT {_COLUMNS} FROM job WHERE is_dead = 0 AND due_at <= ?
 ORDER BY priority, due_at LIMIT ?
 """  # noqa: S608
 _DONE = "DELETE FROM job WHERE kind = ? AND repository = ? AND reference = ? AND made = ?"
+_PUT_OFF = """
+UPDATE job SET attempts = ?, due_at = ?, error = ?, is_dead = ?
+WHERE kind = ? AND repository = ? AND reference = ? AND made = ?
+"""
 _FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 _CURSOR = "replication.cursor"
 _SINCE = "replication.since"
@@ -138,9 +142,11 @@ class Journal:
 
         Raises: StoreUnavailable: that couldn't be written; it comes again after a restart.
         """
-        self._running.pop(job.target, None)
-        await self._write([(_DONE, (*_key(job.target), job.made))])
-        newer = await self._known(job.target)
+        try:  # it is nobody's only when that is written: who reads meanwhile must not get it
+            await self._write([(_DONE, (*_key(job.target), job.made))])
+            newer = await self._known(job.target)
+        finally:
+            self.give_back(job)
         if newer is None:
             self._dirty.discard((job.target.repository, job.target.reference))
         else:
@@ -152,13 +158,13 @@ class Journal:
 
         Raises: StoreUnavailable: it comes again at once, then.
         """
-        self._running.pop(job.target, None)
-        newer = await self._known(job.target)
-        if newer is not None and newer.made != job.made:
+        try:
+            due_at = self._clock.wall() + seconds
+            values = (job.attempts + 1, due_at, error, is_dead, *_key(job.target), job.made)
+            await self._write([(_PUT_OFF, values)])
+        finally:
+            self.give_back(job)
             self.has_news.set()
-            return
-        failed = replace(job, attempts=job.attempts + 1)
-        await self._write([_put(failed, self._clock.wall() + seconds, error, is_dead=is_dead)])
 
     def give_back(self, job: Job) -> None:
         """Note that nobody has a job any more; it is as it was."""
@@ -205,7 +211,7 @@ def _key(target: Target) -> tuple[str, str, str]:
     return target.kind, target.repository, reference
 
 
-def _put(job: Job, due_at: float, error: str = "", *, is_dead: bool = False) -> Statement:
+def _put(job: Job, due_at: float) -> Statement:
     values = (
         *_key(job.target),
         job.trigger,
@@ -216,8 +222,6 @@ def _put(job: Job, due_at: float, error: str = "", *, is_dead: bool = False) -> 
         job.made,
         job.priority,
         due_at,
-        error,
-        is_dead,
     )
     return _PUT, values
 
