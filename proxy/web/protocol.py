@@ -94,7 +94,7 @@ class _Protocol(web.RequestHandler):
     async def start(self) -> None:
         """Serve the connection, then close it; what is left to be sent is watched."""
         try:
-            if not self._close:
+            if not self._close and self._wire is not None:
                 await super().start()
         finally:
             self._is_over = True

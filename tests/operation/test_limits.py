@@ -84,6 +84,7 @@ def test_few_descriptors_and_many_idle_clients(
         wait_until(lambda: _is_served(running, tls), 10, "clients are served again")
         wait_until(lambda: descriptors(running) < DESCRIPTORS / 2, 10, "descriptors are given back")
         assert running.stop() == 0
+        assert running.process.program.log.read_text() == ""  # no traceback for who is turned away
 
 
 def test_the_limit_of_the_system_is_used(upstream: HostileUpstream):
