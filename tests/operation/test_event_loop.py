@@ -13,17 +13,21 @@ from typing import Any
 import pytest
 
 from proxy.oci.digest import Algorithm
+from tests.operation.old_store import CONTENT_BYTES, old_store, put_contents
 from tests.support import images
+from tests.support.command_line import Proxima
 from tests.support.hostile import BLOBS, Cut, HostileUpstream, hostile_upstream
 from tests.support.layers import Blob, random_blob
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.registry_client import RegistryClient
 from tests.support.store_tree import blob_path as stored_path
+from tests.support.store_tree import visible_blobs
 from tests.support.waiting import wait_until
 from tests.web.serving import LOOPS, Serving, serving
 
 HOST = "127.0.0.1"
 REPOSITORY = "team/app"
+LOOP_THREAD = "replica"
 LARGE = 48 << 20
 LONGEST_SECONDS = 0.1
 HELD_UP_SECONDS = 0.12
@@ -39,23 +43,29 @@ BLOCKING_CALLS = (
     "ftruncate",
     "pwrite",
     "write",
+    "mkdir",
+    "rmdir",
+    "scandir",
+    "listdir",
+    "statvfs",
 )
+FEW_LINKS, CONTENTS = 2_000, 600
 
 
 @dataclass(slots=True)
 class Watch:
     """What ran on the loop of the replica: how long a callback, what it called, what it hashed."""
 
-    thread: threading.Thread | None = None
     longest_seconds: float = 0.0
     callbacks: int = 0
     calls: list[str] = field(default_factory=list)
     hashed_elsewhere_bytes: int = 0
     hashed_here: list[int] = field(default_factory=list)
+    is_on: bool = True
 
     @property
     def is_here(self) -> bool:
-        return threading.current_thread() is self.thread
+        return self.is_on and threading.current_thread().name == LOOP_THREAD
 
 
 class _Hasher:
@@ -133,7 +143,6 @@ def test_no_callback_holds_up_the_loop(upstream: HostileUpstream, watch: Watch):
     content = upstream.contents.add_blob(REPOSITORY, random_blob(LARGE, "large"))
     image = upstream.contents.add(REPOSITORY, images.multi_platform("loop"), "v1")
     with serving(upstream) as served:
-        watch.thread = served.thread._thread
         client = RegistryClient(served.url)
         _pull_together(served, content, 3)
         served.wait_event("fill.committed", digest=content.digest)
@@ -142,11 +151,35 @@ def test_no_callback_holds_up_the_loop(upstream: HostileUpstream, watch: Watch):
         _push(client, random_blob(8 << 20, "pushed"))
         os.utime(stored_path(served.store, content.digest))  # so that it is hashed once more
         _pull_together(served, content, 2)
-        watch.thread = None
-    assert watch.callbacks > 100
+        watch.is_on = False
+    _check(watch)
     assert watch.hashed_elsewhere_bytes >= 2 * LARGE + (8 << 20)
+
+
+def test_no_work_on_the_store_holds_up_the_loop(
+    upstream: HostileUpstream, watch: Watch, root: Path, proxima: Proxima
+):
+    """C30, F23: start, count, eviction, verify, scrub, adopt, gc: nothing long or blocking."""
+    store, other = root / "store", root / "other"
+    old_store(store, FEW_LINKS, CONTENTS)
+    put_contents(other, 100, "adopted")
+    limits = {"capacity": f"{CONTENTS * CONTENT_BYTES // 2}B", "scrub_within": "1s"}
+    with serving(upstream, store={"root": store, **limits}) as served:
+        served.wait_event("store.counted")
+        wait_until(lambda: len(visible_blobs(store)) <= CONTENTS // 2, what="half is evicted")
+        assert proxima("verify", "--store", store, "--json").result["links"] == FEW_LINKS
+        assert proxima("adopt", "--store", store, other, "--json").result["adopted"] == 100
+        assert proxima("gc", "--store", store, "--json").result["links"] == FEW_LINKS
+        served.wait_event("scrub.ended")
+        watch.is_on = False
+    _check(watch)
+
+
+def _check(watch: Watch) -> None:
+    assert watch.callbacks > 100
     assert all(size < HASHED_ON_THE_LOOP for size in watch.hashed_here)
-    assert set(watch.calls) <= {"write"}  # the log's
+    but_the_logs = [call for call in watch.calls if call != "write"]
+    assert but_the_logs == ["unlink"]  # of a socket left by another life
     assert watch.longest_seconds < LONGEST_SECONDS
 
 
