@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.oci.manifest import MAX_MANIFEST_BYTES
+from proxy.registry.collect import MIN_GRACE_SECONDS
 from tests.fills.calls import blob_path, manifest_path
 from tests.fills.large import large_image
 from tests.operation.old_store import CONTENT_BYTES, old_store, put_contents
@@ -135,6 +136,7 @@ def test_verbs_and_the_scrub_hold_up_nobody(
     """C30, F23: verify, gc over 50,000 links, adopt, and the scrub meanwhile."""
     store, other = root / "store", root / "other"
     old_store(store, LINKS, FEW_CONTENTS)
+    old_at = time.time() + MIN_GRACE_SECONDS + 0.1
     put_contents(other, 100, "adopted")
     large = random_blob(LARGE, "large")
     upstream.contents.add_blob(REPOSITORY, large)
@@ -146,6 +148,7 @@ def test_verbs_and_the_scrub_hold_up_nobody(
         assert (verified["links"], verified["contents"]) == (LINKS + 1, FEW_CONTENTS + 1)
         adopted = proxima("adopt", "--store", store, other, "--json").result
         assert adopted["adopted"] == 100
+        wait_until(lambda: time.time() > old_at, what="what was there may be collected")
         collected = proxima("gc", "--store", store, "--grace", "5s", "--json").result
         assert collected["links"] == LINKS + 1
         assert collected["removed"] >= FEW_CONTENTS
