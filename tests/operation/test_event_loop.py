@@ -1,6 +1,7 @@
 """The event loop is never held up, and a replica that has ended has left nothing."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -84,7 +85,7 @@ class _Hasher:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
+def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Watch the loop of the replica that the test starts.
 
     Time is that of the processor, so that a busy machine doesn't count; what could block without
@@ -114,7 +115,10 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     monkeypatch.setattr(Algorithm, "hasher", lambda algorithm: _Hasher(hasher(algorithm), found))
     for name in BLOCKING_CALLS:
         monkeypatch.setattr(os, name, told(name))
-    return found
+    gc.collect()
+    gc.freeze()  # what the tests before have left isn't the replica's to collect
+    yield found
+    gc.unfreeze()
 
 
 def _blob_path(content: Blob) -> str:
