@@ -29,7 +29,7 @@ def unsent(transport: asyncio.Transport) -> int:
 def taken(transport: asyncio.Transport) -> int:
     """Give the bytes that the client's kernel has acknowledged: they rise as long as it takes any.
 
-    What waits here is no measure over TLS: bytes move from buffers that nobody counts to the kernel.
+    What waits here is no measure over TLS: buffers that nobody counts move theirs to the kernel.
     """
     connection = transport.get_extra_info("socket")
     if connection is None or connection.fileno() < 0:
