@@ -9,6 +9,8 @@ from config import Change, ReplicationSource, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
+from proxy.app.garbage import long_collections_once
+from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
 from proxy.app.reload import Reloader
 from proxy.app.replication import Replication, build_replication
@@ -40,8 +42,6 @@ from proxy.web.listener import Listeners
 from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
 
-LAG_PERIOD_SECONDS = 0.25
-BUSY_LAG_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
@@ -57,7 +57,7 @@ class Replica:
         self._tasks: set[asyncio.Task[None]] = set()
         self._state = "starting"
         self._drain_until = float("inf")
-        self._lag_seconds = 0.0
+        self._lag = LoopLag(self._telemetry.metrics)
         self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
 
@@ -75,6 +75,7 @@ class Replica:
 
     async def _start(self) -> None:
         settings, stack = self._settings, self._stack
+        stack.enter_context(long_collections_once())
         tree = Tree(settings.store.root, self._telemetry)
         await tree.open()
         stack.push_async_callback(tree.close)
@@ -94,7 +95,7 @@ class Replica:
         await self._replicate(ground)
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
-        self._own(self._measure_lag())
+        self._own(self._lag.run())
         self._own(tree.health.watch(lambda: tree.run(is_fit, tree.layout.spool)))
         self._own(self._scrub(ground).run(settings.store.scrub_within))
         self._state = "ready"
@@ -227,18 +228,10 @@ class Replica:
 
     def _scrub(self, ground: Ground) -> Scrub:
         scrub = Scrub(ground.store, ground.sidecar, self._clock, self._telemetry)
-        scrub.is_busy = lambda: self._lag_seconds > BUSY_LAG_SECONDS
+        scrub.is_busy = lambda: self._lag.is_busy
         metrics = self._telemetry.metrics
         metrics.watch("scrub_progress_ratio", "How far the scrub is.", lambda: scrub.progress)
         return scrub
-
-    async def _measure_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_PERIOD_SECONDS
-            await asyncio.sleep(LAG_PERIOD_SECONDS)
-            self._lag_seconds = max(0.0, loop.time() - due)
-            self._telemetry.metrics.loop_lag.observe(self._lag_seconds)
 
     async def _forget_credentials(self, keeper: CredentialKeeper) -> None:
         """Let go of passwords that nobody uses any more, whether somebody comes or not."""
