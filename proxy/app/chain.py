@@ -7,6 +7,7 @@ from config import Secret, Settings, read_password
 from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
+from proxy.registry.assurance import Assurance
 from proxy.registry.callers import KnownCallers
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock
@@ -15,6 +16,7 @@ from proxy.registry.decisions import Decisions
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
 from proxy.registry.flights import FillLimits
+from proxy.registry.freshness import Freshness, TagRules, TagTimes
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
 from proxy.registry.patterns import freshness_by_pattern
@@ -24,8 +26,9 @@ from proxy.registry.realm import Realm
 from proxy.registry.room import Limits, Room
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
+from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import TagBook
-from proxy.registry.tags import Freshness, FreshTags, TagRules
+from proxy.registry.tags import FreshTags
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
@@ -81,7 +84,7 @@ def tag_rules(settings: Settings) -> TagRules:
     policy = freshness_by_pattern(
         [(rule.repositories, rule.tags, Freshness(rule.freshness)) for rule in tags.policies]
     )
-    return TagRules(policy, tags.ttl, tags.stale_limit)
+    return TagRules(policy, tags.ttl, tags.stale_limit, tags.verify_every, tags.idle_verify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Ground:
     realm: Realm
     tokens: TokenService
     callers: KnownCallers
+    assurance: Assurance
     clock: Clock
     telemetry: Telemetry
 
@@ -112,8 +116,10 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     fill = _cache_fill(settings, store, fetcher, ground.telemetry)
     book = TagBook(store.tree, ground.sidecar, ground.clock, log)
     rules = tag_rules(settings)
-    tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
-    stack.push_async_callback(tags.close)
+    times = TagTimes(rules, book.age, ground.assurance)
+    checks = TagChecks(fill, book, fetcher, times, ground.clock)
+    stack.push_async_callback(checks.close)
+    tags = FreshTags(fill, book, checks, times, log)
     promoting = Promoting(tags, ground.capacity.usage, store.room)
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)

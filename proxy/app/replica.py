@@ -15,6 +15,7 @@ from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
+from proxy.registry.assurance import Assurance, NoAssurance
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
@@ -48,9 +49,16 @@ CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 class Replica:
     """One region's proxy. `start` it, then `stop` it; both once."""
 
-    def __init__(self, settings: Settings, log: EventLog, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        clock: Clock | None = None,
+        assurance: Assurance | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._assurance = assurance or NoAssurance()
         self._telemetry = Telemetry(log, Metrics())
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,6 +124,7 @@ class Replica:
             realm,
             tokens,
             known_callers(self._settings, self._clock),
+            self._assurance,
             self._clock,
             self._telemetry,
         )

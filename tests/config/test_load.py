@@ -71,6 +71,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "access.max_decisions": ("5000", 5000),
     "tags.ttl": ("0s", 0.0),
     "tags.stale_limit": ("48h", 172_800.0),
+    "tags.verify_every": ("30s", 30.0),
+    "tags.idle_verify": ("5m", 300.0),
     "log.level": ("debug", "debug"),
 }
 # What must come along for a setting to be complete.

@@ -1,0 +1,1 @@
+"""Events to copies: what the hub says is followed, planned and carried out."""
