@@ -115,6 +115,8 @@ def notice_of(place: str, data: str) -> Notice:
     Raises: CursorInvalid: *place* names none; nothing can be told about order then.
     """
     cursor = Cursor.parse(place)
+    if cursor.seq == 0:
+        raise CursorInvalid("nothing stands at the place before the first event")
     try:
         document = json.loads(data)
         received_at = document["received_at"]
