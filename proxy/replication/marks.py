@@ -2,10 +2,10 @@
 
 A mark is the time at which an event was told of. What was asked of the primary before, or at that
 very moment, doesn't count any more; what was asked for later does, so that marks needn't be taken
-away. Where more is marked than is remembered, nothing that was asked for so far counts.
+away. Where more is marked than is remembered, everything is marked.
 
-Nor does anything that was asked for in another life of this process: what the sidecar says of
-times is by a clock of the day, which may have been set.
+What was asked for in another life of this process isn't covered by a lease: what the sidecar says
+of times is by a clock of the day, which may have been set.
 """
 
 from collections.abc import Iterable
@@ -48,6 +48,7 @@ class Marks:
         self._clock = clock
         self._max_marks = max_marks
         self._covered_from = clock.now()
+        self._all_marked_at: float | None = None
         self._tags: dict[tuple[Repository, Tag], float] = {}
         self._repositories: dict[Repository, float] = {}
 
@@ -60,13 +61,13 @@ class Marks:
             else:
                 self._tags[repository, tag] = now
         if len(self) > self._max_marks:
-            self.start_over()
+            self._tags.clear()
+            self._repositories.clear()
+            self._all_marked_at = now
 
     def start_over(self) -> None:
-        """Note that events may have been missed: nothing that was asked for so far counts."""
+        """Note that events may have been missed so far."""
         self._covered_from = self._clock.now()
-        self._tags.clear()
-        self._repositories.clear()
 
     def covers(self, asked_at: float) -> bool:
         """See `Assurance.covers`."""
@@ -78,6 +79,9 @@ class Marks:
         if marked_at is not None and asked_at <= marked_at:
             return True
         marked_at = self._repositories.get(repository)
+        if marked_at is not None and asked_at <= marked_at:
+            return True
+        marked_at = self._all_marked_at
         return marked_at is not None and asked_at <= marked_at
 
     def __len__(self) -> int:

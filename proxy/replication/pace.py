@@ -1,10 +1,10 @@
 """How often the hub is asked, and how long it is left alone after a break: never all at once."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from random import Random, SystemRandom
 
 MAX_ASKED_SECONDS = 300.0
 REFUSED_SECONDS = 300.0
@@ -31,7 +31,7 @@ class Pace:
 
     first_seconds: float = 5.0
     longest_seconds: float = 60.0
-    random: random.Random = field(default_factory=random.SystemRandom)
+    random: Random = field(default_factory=SystemRandom)
     pause: Pause = until_woken
 
     def seconds(self, failures: int, asked_seconds: float = 0.0) -> float:
