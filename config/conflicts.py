@@ -23,10 +23,7 @@ def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
 
     if _raw(given, "replication.source") == "hub":
         yield from _needs(given, "replication.source", "replication.hub_url")
-        secrets = ("replication.token_file", "replication.token")
-        yield from _needs(given, "replication.source", *secrets)
-    if _has(given, "replication.token") and _has(given, "replication.token_file"):
-        yield Problem("replication.token", "either it or replication.token_file", "both")
+        yield from _needs(given, "replication.source", "replication.token_file")
     if _raw(given, "listen.proxy_protocol") is True and not _raw(given, "access.trusted_proxies"):
         expected = "one network or more, since listen.proxy_protocol is set"
         yield Problem("access.trusted_proxies", expected, "nothing")

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from config.choices import ReplicationSource
 from config.declare import optional, setting, several
-from config.declare import secret as secret_text
 from config.kinds import choice, duration, integer, origin, path, rate, text
-from config.values import BytesPerSecond, Duration, Secret
+from config.values import BytesPerSecond, Duration
 
 REPOSITORIES = text(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*", "repository pattern", "team/**")
 TAGS = text(r"[A-Za-z0-9._*-]{1,128}", "tag pattern", "release-*")
@@ -28,7 +27,6 @@ class ReplicationSettings:
     token_file: Path | None = optional(
         path(), "File with the join token that `proxima replicas create` printed."
     )
-    token: Secret | None = secret_text("The join token, instead of `token_file`.")
     ca_file: Path | None = optional(
         path(), "Certificates that are trusted at the hub, PEM; absent: the system's."
     )

@@ -272,6 +272,19 @@ class TagsSettings:
         "Time since the last check for which a tag is answered while the primary is away.",
         reload=True,
     )
+    verify_every: Duration = setting(
+        duration("1s", "24h"),
+        "60s",
+        "Time after which a tag that events keep current is checked behind the answer.",
+        reload=True,
+    )
+    idle_verify: Duration = setting(
+        duration("1s", "24h"),
+        "10m",
+        "Time after which such a tag is checked before the answer: how old one may be whose event "
+        "was lost.",
+        reload=True,
+    )
     policies: tuple[TagPolicy, ...] = tables(
         TagPolicy,
         "Rules by pattern: the first that matches counts, `event` where none does.",

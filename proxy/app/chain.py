@@ -8,6 +8,7 @@ from config import Secret, Settings, read_password
 from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
+from proxy.registry.assurance import Assurance
 from proxy.registry.callers import KnownCallers
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock
@@ -16,6 +17,7 @@ from proxy.registry.decisions import Decisions
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
 from proxy.registry.flights import FillLimits
+from proxy.registry.freshness import Freshness, TagRules, TagTimes
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
 from proxy.registry.pace import Pace
@@ -26,8 +28,9 @@ from proxy.registry.realm import Realm
 from proxy.registry.room import Limits, Room
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
+from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import TagBook
-from proxy.registry.tags import Freshness, FreshTags, TagRules
+from proxy.registry.tags import FreshTags
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
@@ -41,6 +44,7 @@ class Chain:
 
     puller: Authorized
     tags: FreshTags
+    checks: TagChecks
     fill: CacheFill
     store: Store
     primary: Primary
@@ -86,7 +90,7 @@ def tag_rules(settings: Settings) -> TagRules:
     policy = freshness_by_pattern(
         [(rule.repositories, rule.tags, Freshness(rule.freshness)) for rule in tags.policies]
     )
-    return TagRules(policy, tags.ttl, tags.stale_limit)
+    return TagRules(policy, tags.ttl, tags.stale_limit, tags.verify_every, tags.idle_verify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Ground:
     realm: Realm
     tokens: TokenService
     callers: KnownCallers
+    assurance: Assurance
     clock: Clock
     telemetry: Telemetry
 
@@ -117,13 +122,15 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     fill = _cache_fill(settings, store, fetcher, ground.telemetry)
     book = TagBook(store.tree, ground.sidecar, ground.clock, log)
     rules = tag_rules(settings)
-    tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
-    stack.push_async_callback(tags.close)
+    times = TagTimes(rules, book.age, ground.assurance)
+    checks = TagChecks(fill, book, fetcher, times, ground.clock)
+    stack.push_async_callback(checks.close)
+    tags = FreshTags(fill, book, checks, times, log)
     promoting = Promoting(tags, ground.capacity.usage, store.room)
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
     writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
-    return Chain(puller, tags, fill, store, primary, fetcher, book, rules, writes)
+    return Chain(puller, tags, checks, fill, store, primary, fetcher, book, rules, writes)
 
 
 def _cache_fill(

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from config import Change, ReplicationSource, Settings
+from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
@@ -13,11 +13,12 @@ from proxy.app.garbage import long_collections_once
 from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
 from proxy.app.reload import Reloader
-from proxy.app.replication import Replication, build_replication
+from proxy.app.replication import News, Replication, build_replication, open_news
 from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
+from proxy.registry.assurance import Assurance
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
@@ -49,9 +50,16 @@ CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 class Replica:
     """One region's proxy. `start` it, then `stop` it; both once."""
 
-    def __init__(self, settings: Settings, log: EventLog, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        clock: Clock | None = None,
+        assurance: Assurance | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._told_by = News(assurance) if assurance is not None else None
         self._telemetry = Telemetry(log, Metrics())
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,6 +90,7 @@ class Replica:
         key = await tree.run(load_or_make_key, tree.layout.signing_key, tree.layout.spool)
         issuer = Issuer(key, int(settings.access.token_lifetime), self._clock.wall)
         network = open_network(settings, f"proxima-{issuer.key_id}", self._clock.now, stack)
+        self._news = self._told_by or open_news(settings, self._clock, self._telemetry.log, stack)
         ground = await self._ground(tree, network)
         self._chain = build_chain(settings, ground, stack)
         self._forwarding = Forwarding(settings.access.trusted_proxies)
@@ -90,9 +99,9 @@ class Replica:
         self._watch(network, ground)
         await self._open_ops(network)
         await self._open_control(ground)
+        await self._replicate(ground)
         await self._listen(self._gate)
         ground.capacity.start()
-        await self._replicate(ground)
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
         self._own(self._lag.run())
@@ -120,16 +129,17 @@ class Replica:
             realm,
             tokens,
             known_callers(self._settings, self._clock),
+            self._news.assurance,
             self._clock,
             self._telemetry,
         )
 
     async def _replicate(self, ground: Ground) -> None:
         """Begin to copy what is pushed, where somebody tells of it."""
-        if self._settings.replication.source is ReplicationSource.NONE:
+        if self._news.marks is None:
             return
-        self.replication = await build_replication(self._settings, self._chain, ground)
-        self._own(self.replication.workers.run())
+        self.replication = await build_replication(self._settings, self._chain, ground, self._news)
+        self._own(self.replication.run(self._chain))
 
     # --- listening --------------------------------------------------------------------------------
 

@@ -2,32 +2,104 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
-from config import Settings
+from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
+from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
 from proxy.oci.platform import Platform
 from proxy.oci.reference import Repository, Tag
+from proxy.registry.assurance import Assurance, NoAssurance
 from proxy.registry.bringing import Bringer
+from proxy.registry.clock import Clock
 from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
+from proxy.replication.assurance import MarkedTags
 from proxy.replication.copying import Means
+from proxy.replication.following import Following
 from proxy.replication.history import History
 from proxy.replication.journal import Journal
-from proxy.replication.plan import Scope
+from proxy.replication.marks import Marks
+from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.subscription import Owner
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
+from proxy.telemetry.logs import EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Who tells of pushes, if anybody does, and what that says of tags."""
+
+    assurance: Assurance
+    marks: Marks | None = None
+    following: Following | None = None
+
+
+def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitStack) -> News:
+    """Give what the settings say. Raises: ValueError, OSError: the hub can't be spoken to."""
+    replication = settings.replication
+    if replication.source is ReplicationSource.NONE:
+        return News(NoAssurance())
+    if replication.source is ReplicationSource.NOTIFICATIONS:
+        marks = Marks(clock)
+        return News(MarkedTags(marks), marks)
+    if replication.hub_url is None or replication.token_file is None:
+        raise ValueError("a hub needs replication.hub_url and replication.token_file")
+    address = HubAddress(replication.hub_url, replication.token_file, replication.ca_file)
+    hub = HubClient(address, f"proxima ({settings.region})" if settings.region else "proxima")
+    stack.push_async_callback(hub.close)
+    following = Following(hub, clock, log)
+    return News(following.assurance, following.marks, following)
 
 
 @dataclass(frozen=True, slots=True)
 class Replication:
     """What copies: the journal takes news, workers do them, the history tells of it."""
 
+    news: News
     journal: Journal
     workers: Workers
     history: History
-    scope: Scope
+
+    async def run(self, chain: Chain) -> None:
+        """Follow and copy for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.workers.run())
+            if (following := self.news.following) is not None:
+                forget = chain.fill.forget_negatives
+                tasks.create_task(following.run(self.journal, forget, Owner()))
+
+
+async def build_replication(
+    settings: Settings, chain: Chain, ground: Ground, news: News
+) -> Replication:
+    """Put it together; what the journal still has marks its tags, so that a pull asks first."""
+    store, fill, clock = chain.store, chain.fill, ground.clock
+    means = Means(
+        store,
+        fill,
+        chain.fetcher,
+        Bringer(fill, store, fill.settled, REPLICA),
+        REPLICA,
+        ground.capacity.usage.was_evicted,
+        asyncio.Semaphore(settings.replication.parts),
+    )
+    purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
+    scope = scope_of(settings)
+    here = Here(chain.checks, chain.book, chain.writes, purger)
+    targets = Targets(means, here, chain.primary, scope, clock)
+    journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
+    await journal.open()
+    if news.marks is not None:
+        news.marks.add(await journal.marks())
+    history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
+    limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
+    workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
+    return Replication(news, journal, workers, history)
 
 
 def scope_of(settings: Settings) -> Scope:
@@ -47,27 +119,3 @@ def scope_of(settings: Settings) -> Scope:
 
 def _platforms(texts: Sequence[str]) -> tuple[Platform, ...]:
     return tuple(map(Platform.parse, texts))
-
-
-async def build_replication(settings: Settings, chain: Chain, ground: Ground) -> Replication:
-    """Put it together; its journal is open."""
-    store, fill = chain.store, chain.fill
-    means = Means(
-        store,
-        fill,
-        chain.fetcher,
-        Bringer(fill, store, fill.settled, REPLICA),
-        REPLICA,
-        ground.capacity.usage.was_evicted,
-        asyncio.Semaphore(settings.replication.parts),
-    )
-    purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
-    scope, clock = scope_of(settings), ground.clock
-    here = Here(chain.tags, chain.book, chain.writes, purger)
-    targets = Targets(means, here, chain.primary, scope, clock)
-    journal = Journal(ground.sidecar, clock)
-    await journal.open()
-    history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
-    limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
-    workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(journal, workers, history, scope)

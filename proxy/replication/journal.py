@@ -4,7 +4,6 @@ Rules:
 - Jobs and the cursor are written in one transaction: an event that was taken is a job, or done.
 - There is one job for each target. Newer news of it supersede the older; a job for which news came
   while it ran isn't done when it ends.
-- A tag with a job that news made is *dirty* until the job is done: what is here of it may be old.
 - A job that fails comes again later, until it is given up: then it is dead, listed, and can be
   replayed.
 - A sidecar that can't be written takes nothing, and says so. One that was lost is an empty journal
@@ -12,16 +11,16 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from proxy.oci.digest import Digest
+from proxy.events.event import Event
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository, Tag, parse_reference
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
-from proxy.replication.cursor import Cursor
+from proxy.replication.cursor import Cursor, Mark, Notice
 from proxy.replication.work import Job, Kind, Priority, Target, Trigger
 
 _COLUMNS = "kind, repository, reference, trigger, event_at, is_deletion, attempts, first_at, made"
@@ -43,17 +42,18 @@ _FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 _CURSOR = "replication.cursor"
 _SINCE = "replication.since"
 
-Dirt = tuple[Repository, Tag | Digest | None]
+Plan = Callable[[Event, float], Sequence[Job]]
 
 
 class Journal:
-    """Takes news, hands out jobs, and knows what is dirty. `open` it first."""
+    """Takes news and hands out jobs; *plan* says which jobs news make. `open` it first."""
 
-    def __init__(self, sidecar: Sidecar, clock: Clock) -> None:
+    def __init__(self, sidecar: Sidecar, clock: Clock, plan: Plan) -> None:
         self._sidecar = sidecar
         self._clock = clock
+        self._plan = plan
         self._running: dict[Target, Job] = {}
-        self._dirty: set[Dirt] = set()
+        self._targets: set[Target] = set()
         self._made = 0
         self.has_news = asyncio.Event()
         """Set whenever there may be a job that wasn't there before."""
@@ -61,11 +61,9 @@ class Journal:
         """Wall-clock seconds from which on no news were missed."""
 
     async def open(self) -> None:
-        """Read what is dirty, and since when nothing was missed."""
-        rows = await self._sidecar.all("SELECT repository, kind, reference FROM job")
-        for repository, kind, reference in rows or []:
-            target = _target(kind, repository, reference)
-            self._dirty.add((target.repository, target.reference))
+        """Read which jobs there are, and since when nothing was missed."""
+        rows = await self._sidecar.all("SELECT kind, repository, reference FROM job")
+        self._targets = {_target(*row) for row in rows or []}
         found = await self._sidecar.all("SELECT max(made) FROM job")
         self._made = int(str(found[0][0] or 0)) if found else 0
         since = await self._sidecar.fact(_SINCE)
@@ -89,6 +87,27 @@ class Journal:
 
     # --- news -------------------------------------------------------------------------------------
 
+    async def marks(self) -> Sequence[Mark]:
+        """Give what news said may have changed of tags and isn't looked at yet."""
+        tags = [each for each in self._targets if each.kind is not Kind.BLOB]
+        return [
+            Mark(each.repository, each.reference if isinstance(each.reference, Tag) else None)
+            for each in tags
+        ]
+
+    async def accept(self, notices: Sequence[Notice]) -> None:
+        """Take what the hub's log says, up to the last of *notices*.
+
+        Raises: StoreUnavailable: nothing was taken.
+        """
+        jobs = [
+            job
+            for notice in notices
+            if notice.event is not None
+            for job in self._plan(notice.event, notice.received_at)
+        ]
+        await self.take(jobs, notices[-1].cursor)
+
     async def take(self, jobs: Iterable[Job], cursor: Cursor | None = None) -> None:
         """Keep jobs, and the place that they came from.
 
@@ -102,14 +121,13 @@ class Journal:
         if cursor is not None:
             batch.append((_FACT, (_CURSOR, str(cursor))))
         await self._write(batch)
-        for job in latest.values():
-            self._dirty.add((job.target.repository, job.target.reference))
+        self._targets.update(latest)
         if latest:
             self.has_news.set()
 
     async def _known(self, target: Target) -> Job | None:
-        if (target.repository, target.reference) not in self._dirty:
-            return None  # whatever has a job is dirty
+        if target not in self._targets:
+            return None
         rows = await self._sidecar.all(_OF, *_key(target))
         if rows is None:
             raise StoreUnavailable
@@ -118,12 +136,6 @@ class Journal:
     def _numbered(self, job: Job) -> Job:
         self._made += 1
         return replace(job, made=self._made, attempts=0, first_at=self._clock.wall())
-
-    def is_dirty(self, repository: Repository, tag: Tag, digest: Digest) -> bool:
-        """Say whether there are news, not looked at yet, of a tag or of what it names."""
-        return bool(self._dirty) and any(
-            (repository, each) in self._dirty for each in (tag, digest, None)
-        )
 
     # --- work -------------------------------------------------------------------------------------
 
@@ -148,7 +160,7 @@ class Journal:
         finally:
             self.give_back(job)
         if newer is None:
-            self._dirty.discard((job.target.repository, job.target.reference))
+            self._targets.discard(job.target)
         else:
             self.has_news.set()
         return newer is None

@@ -26,7 +26,9 @@ class Scope:
     platforms: Sequence[Platform] = ()
 
 
-def jobs_of(event: Event, at: float, scope: Scope, trigger: Trigger = Trigger.EVENT) -> list[Job]:
+def jobs_of(
+    event: Event, at: float, *, scope: Scope, trigger: Trigger = Trigger.EVENT
+) -> list[Job]:
     """Give the jobs that an event makes; *at* is when it was said, in wall-clock seconds.
 
     Tags and deletions are looked at in or out of scope: what they are about may have come here by

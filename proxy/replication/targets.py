@@ -20,8 +20,8 @@ from proxy.registry.layout import LinkKind
 from proxy.registry.orders import Order
 from proxy.registry.primary import Primary
 from proxy.registry.purge import Purger
+from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import CONFIRM_AFTER_SECONDS, TagBook
-from proxy.registry.tags import FreshTags
 from proxy.registry.writes import Writes
 from proxy.replication.copying import Copied, Copy, Means, NotStorable
 from proxy.replication.plan import Scope
@@ -57,7 +57,7 @@ class NotYet(Exception):
 class Here:
     """What is changed here besides contents."""
 
-    tags: FreshTags
+    checks: TagChecks
     book: TagBook
     writes: Writes
     purger: Purger
@@ -130,7 +130,7 @@ class Targets:
             return Untouched("it is not replicated here")
         asked_at = self._clock.now()
         try:
-            await self._here.tags.renew(pull, tag)
+            await self._here.checks.check(pull, tag)
         except Absent as exc:
             return await self._tag_gone(job, pull.repository, tag, exc, asked_at)
         return Untouched("it is not replicated here; its tag is up to date")

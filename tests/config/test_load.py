@@ -74,7 +74,6 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "replication.source": ("notifications", "notifications"),
     "replication.hub_url": ("https://hub.internal:8443", "https://hub.internal:8443"),
     "replication.token_file": ("/run/join-token", Path("/run/join-token")),
-    "replication.token": ("hunter2", Secret("hunter2")),
     "replication.ca_file": ("/tls/hub.pem", Path("/tls/hub.pem")),
     "replication.repositories": ("team/**,shop/*", ("team/**", "shop/*")),
     "replication.tags": ("release-*", ("release-*",)),
@@ -84,6 +83,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "replication.parts": ("5", 5),
     "replication.give_up": ("1h", 3600.0),
     "replication.keep_log": ("24h", 86_400.0),
+    "tags.verify_every": ("30s", 30.0),
+    "tags.idle_verify": ("5m", 300.0),
     "log.level": ("debug", "debug"),
 }
 # What must come along for a setting to be complete.

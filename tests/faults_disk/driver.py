@@ -190,7 +190,7 @@ async def replicate(bench: Bench) -> None:
         ground.fill._fetcher,
         Bringer(ground.fill, ground.store, ground.fill.settled, ANONYMOUS),
     )
-    journal = Journal(bench.sidecar, clock)
+    journal = Journal(bench.sidecar, clock, lambda _event, _at: [])
     await journal.open()
     event_job = Job(Target(Kind.TAG, A, TAG), Trigger.EVENT, clock.wall())
     await journal.take([event_job], Cursor("epoch", 1))

@@ -2,8 +2,18 @@
 
 import gc
 
+import pytest
+
 from proxy.app import garbage
 from proxy.app.garbage import long_collections_once
+
+
+@pytest.fixture(autouse=True)
+def _only_when_asked():
+    """Let no collection begin by itself."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def test_a_long_collection_sets_aside_what_survived(monkeypatch):

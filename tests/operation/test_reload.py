@@ -12,7 +12,7 @@ from config import Change, ConfigError, Settings, TagPolicy, settings_of
 from config.choices import Freshness, LogLevel
 from tests.conftest import Opened
 from tests.fills.calls import blob_path, manifest_path
-from tests.fills.in_process import InProcess, in_process
+from tests.fills.in_process import AdvancedClock, InProcess, in_process
 from tests.support.accounts import Accounts, Credentials, Grant
 from tests.support.hostile import (
     BLOBS,
@@ -29,6 +29,7 @@ from tests.support.images import oci_image
 from tests.support.layers import random_blob
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.token_server import token_server
+from tests.support.told import Told
 from tests.support.waiting import wait_until
 
 REPOSITORY = "team/app"
@@ -51,6 +52,12 @@ class World:
     def run(self, **sections: Mapping[str, Any]) -> InProcess:
         self._running.append(self.opened(in_process(self.upstream.url, **sections)))
         return self.replica
+
+    def run_leased(self, **tags: float) -> None:
+        """Run a replica whose tags events keep current."""
+        clock = AdvancedClock()
+        parts = {"clock": clock, "assurance": Told(clock), "tags": tags, "access": LASTING}
+        self._running.append(self.opened(in_process(self.upstream.url, **parts)))
 
     @property
     def replica(self) -> InProcess:
@@ -77,6 +84,10 @@ class World:
         """Pull the tag; say whether the primary was asked about it."""
         self.upstream.forget()
         assert self.pull(TAG, credentials) == 200
+        return self.seen_asking
+
+    @property
+    def seen_asking(self) -> bool:
         return any(each.path == TAG for each in self.upstream.seen)
 
     def later(self) -> None:
@@ -120,6 +131,26 @@ def _tags_stale_limit(world: World) -> None:
     assert world.pull() == 200
     world.reload("tags.stale_limit", 10.0)
     assert world.pull() == 503
+
+
+def _tags_verify_every(world: World) -> None:
+    world.run_leased()
+    assert world.asks()
+    world.later()
+    world.reload("tags.verify_every", 3600.0)
+    assert not world.asks()
+    world.reload("tags.verify_every", 1.0)
+    assert world.pull() == 200
+    wait_until(lambda: world.seen_asking, 5.0, "asked behind an answer")
+
+
+def _tags_idle_verify(world: World) -> None:
+    world.run_leased(verify_every=3600.0)
+    assert world.asks()
+    world.later()
+    assert not world.asks()
+    world.reload("tags.idle_verify", 1.0)
+    assert world.asks()
 
 
 def _tags_policies(world: World) -> None:
@@ -226,8 +257,10 @@ EFFECTS: Mapping[str, Callable[[World], None]] = {
     "primary.storage_origins": _storage_origins,
     "primary.trusted_origins": _trusted_origins,
     "tags.policies": _tags_policies,
+    "tags.idle_verify": _tags_idle_verify,
     "tags.stale_limit": _tags_stale_limit,
     "tags.ttl": _tags_ttl,
+    "tags.verify_every": _tags_verify_every,
 }
 RELOADED = tuple(each.key for each in settings_of(Settings) if each.rule.is_reloaded)
 
