@@ -34,3 +34,11 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class Backfill(StrEnum):
+    """What a new replica copies of what is there already."""
+
+    ALL = "all"
+    NEWEST = "newest"
+    NONE = "none"
