@@ -15,13 +15,18 @@ CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 class Listener:
     """Some addresses that lead to one application."""
 
-    def __init__(self, application: web.Application, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        application: web.Application,
+        context: ssl.SSLContext | None,
+        drain_seconds: float,
+    ) -> None:
         self._context = context
         self._runner = web.AppRunner(
             application,
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
-            shutdown_timeout=CUT_SECONDS,
+            shutdown_timeout=max(CUT_SECONDS, drain_seconds),
             auto_decompress=False,
         )
         self._sites: list[web.SockSite] = []
@@ -45,5 +50,5 @@ class Listener:
         self._sites.clear()
 
     async def end(self) -> None:
-        """End what is still open."""
+        """Let requests that are under way finish, and end what is open after that."""
         await self._runner.cleanup()
