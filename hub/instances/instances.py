@@ -25,13 +25,11 @@ from hub.instances.forms import (
 )
 from hub.instances.lag import lag_of
 from hub.instances.records import Record
-from hub.instances.state import Patience, State, state_of
+from hub.instances.state import OVER, Life, Patience, State, state_of
 from hub.instances.tokens import hash_of, new_token
 from hub.log.cursor import Extent
 from hub.members import Member
 from hub.regions import Regions
-
-OVER = (State.DRAINING, State.DELETED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +97,7 @@ class Instances:
         if number is None:
             raise UnsupportedRegion(region, sorted(self.plan.regions.numbers))
         replica_id, token = f"{self.plan.primary.id}-{number}", new_token()
-        record = Record(
-            replica_id, region, self._clock.wall(), replication, None, records.Life()
-        )
+        record = Record(replica_id, region, self._clock.wall(), replication, None, Life())
         await self._database.write(partial(self._create, record=record, token=token))
         return Created(replica_id, region, token)
 
@@ -157,7 +153,7 @@ class Instances:
     # --- the course of time -----------------------------------------------------------------------
 
     async def sweep(self) -> None:
-        """Delete those that drained, forget those that were deleted. Raises: DatabaseUnavailable."""
+        """Delete those that drained, forget the deleted. Raises: DatabaseUnavailable."""
         await self._database.write(self._sweep)
 
     def _sweep(self, connection: Connection) -> None:

@@ -1,11 +1,11 @@
 """The states of a replica instance: a function of what is stored, what was reported, and the time.
 
-    Pending      made, and has not reported yet, or reports that it is starting
-    Backfilling  copies what was there before it
-    Running      follows the event log
-    Unreachable  has reported, and not within `unreachable_after`
-    Draining     is to be deleted: may follow no more, and has time to say that it drained
-    Deleted      drained, or its time for that is over; the token counts for nothing
+Pending      made, and has not reported yet, or reports that it is starting
+Backfilling  copies what was there before it
+Running      follows the event log
+Unreachable  has reported, and not within `unreachable_after`
+Draining     is to be deleted: may follow no more, and has time to say that it drained
+Deleted      drained, or its time for that is over; the token counts for nothing
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,10 @@ class State(StrEnum):
     UNREACHABLE = "Unreachable"
     DRAINING = "Draining"
     DELETED = "Deleted"
+
+
+OVER = (State.DRAINING, State.DELETED)
+"""Those of a replica that may follow no more."""
 
 
 class Reported(StrEnum):
@@ -69,7 +73,8 @@ def state_of(life: Life, now: float, patience: Patience, listening_since: float 
     if life.deleted_at is not None:
         return State.DELETED
     if life.draining_at is not None:
-        return State.DELETED if _has_drained(life, now, patience) else State.DRAINING
+        has_drained = _has_drained(life, life.draining_at, now, patience)
+        return State.DELETED if has_drained else State.DRAINING
     if life.reported is None or life.reported_at is None:
         return State.PENDING
     if now - max(life.reported_at, listening_since) > patience.unreachable_seconds:
@@ -77,9 +82,8 @@ def state_of(life: Life, now: float, patience: Patience, listening_since: float 
     return _BY_REPORT[life.reported]
 
 
-def _has_drained(life: Life, now: float, patience: Patience) -> bool:
+def _has_drained(life: Life, draining_at: float, now: float, patience: Patience) -> bool:
     """Say whether a replica that is to be deleted has said that it drained, or can't any more."""
-    assert life.draining_at is not None
-    if life.reported_at is None or now - life.draining_at > patience.drain_seconds:
+    if life.reported_at is None or now - draining_at > patience.drain_seconds:
         return True
-    return life.reported is Reported.DRAINED and life.reported_at >= life.draining_at
+    return life.reported is Reported.DRAINED and life.reported_at >= draining_at

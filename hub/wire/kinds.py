@@ -3,7 +3,6 @@
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from hub.wire.limits import NONE, Limits
@@ -31,9 +30,17 @@ class FieldKind:
     is_required: bool
 
 
-@cache
+_KNOWN: dict[type[Any], Mapping[str, FieldKind]] = {}
+
+
 def fields_of(form: type[Any]) -> Mapping[str, FieldKind]:
     """Give the fields of a wire form by name."""
+    if form not in _KNOWN:
+        _KNOWN[form] = _fields_of(form)
+    return _KNOWN[form]
+
+
+def _fields_of(form: type[Any]) -> Mapping[str, FieldKind]:
     hints = get_type_hints(form, include_extras=True)
     return {
         each.name: FieldKind(

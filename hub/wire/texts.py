@@ -26,7 +26,9 @@ DigestText = Annotated[
 RegionName = Annotated[
     str,
     Limits(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", max_characters=63, about="the name of a region"
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$",
+        max_characters=63,
+        about="the name of a region",
     ),
 ]
 RepositoryPattern = Annotated[
