@@ -118,6 +118,18 @@ class Instances:
         """Give one. Raises: NotFound, DatabaseUnavailable."""
         return await self._database.read(partial(self._show, replica_id=replica_id))
 
+    async def change(self, replica_id: str, replication: Replication | None) -> ReplicaView:
+        """Let one copy something else; None: what the settings say. Raises: NotFound."""
+        work = partial(self._change, replica_id=replica_id, replication=replication)
+        return await self._database.write(work)
+
+    def _change(
+        self, connection: Connection, replica_id: str, replication: Replication | None
+    ) -> ReplicaView:
+        self._show(connection, replica_id)
+        records.put_replication(connection, replica_id, replication)
+        return self._show(connection, replica_id)
+
     async def delete(self, replica_id: str) -> ReplicaView:
         """Begin to delete one: it drains, if it was ever there. Raises: NotFound."""
         return await self._database.write(partial(self._delete, replica_id=replica_id))
@@ -154,7 +166,18 @@ class Instances:
 
     async def sweep(self) -> None:
         """Delete those that drained, forget the deleted. Raises: DatabaseUnavailable."""
-        await self._database.write(self._sweep)
+        if await self._database.read(self._is_sweep_due):  # a commit costs an fsync
+            await self._database.write(self._sweep)
+
+    def _is_sweep_due(self, connection: Connection) -> bool:
+        return any(map(self._is_over, records.everything(connection)))
+
+    def _is_over(self, record: Record) -> bool:
+        """Say whether one is to be deleted now, or forgotten."""
+        deleted_at = record.life.deleted_at
+        if deleted_at is None:
+            return self._state(record) is State.DELETED
+        return deleted_at < self._clock.wall() - self.plan.keep_deleted_seconds
 
     def _sweep(self, connection: Connection) -> None:
         now = self._clock.wall()

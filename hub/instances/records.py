@@ -69,6 +69,14 @@ def put_status(connection: Connection, replica_id: str, status: Status, now: flo
     connection.execute(update(replicas).where(replicas.c.id == replica_id).values(values))
 
 
+def put_replication(
+    connection: Connection, replica_id: str, replication: Replication | None
+) -> None:
+    """Keep what a replica is to copy."""
+    found = update(replicas).where(replicas.c.id == replica_id)
+    connection.execute(found.values(replication=_text(replication)))
+
+
 def put_draining(connection: Connection, replica_id: str, now: float) -> None:
     """Keep since when one drains; what was said first counts."""
     found = update(replicas).where(replicas.c.id == replica_id, replicas.c.draining_at.is_(None))
