@@ -2,13 +2,12 @@
 
 import sqlite3
 from asyncio import gather
-from dataclasses import replace
 
 import pytest
 
 from hub.instances.primary import PrimaryMoved
 from hub.regions import Regions
-from tests.support.hub_api import entry, hub_settings, serving_hub
+from tests.hub.api import entry, serving_hub
 from tests.support.waiting import eventually
 
 ID = "registry-fra-9"
@@ -161,10 +160,9 @@ async def test_settings_move_no_primary_away_from_its_replicas(tmp_path):
     """A hub doesn't start with another primary, or one in a replica's region."""
     async with serving_hub(tmp_path) as (_, api):
         await api.create()
-    primary = hub_settings(tmp_path).primary
-    for other in (replace(primary, id="other"), replace(primary, region="ap-singapore")):
+    for other in ({"primary__id": "other"}, {"primary__region": "ap-singapore"}):
         with pytest.raises(PrimaryMoved, match=ID):
-            async with serving_hub(tmp_path, primary=other):
+            async with serving_hub(tmp_path, **other):
                 pass
     async with serving_hub(tmp_path) as (_, api):
         assert await api.state(ID) == "Pending"

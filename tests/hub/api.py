@@ -3,25 +3,18 @@
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from config import Address, HubSettings, Secret
-from config.hub import (
-    AdminSettings,
-    DatabaseSettings,
-    HubListenSettings,
-    HubPrimarySettings,
-    ReceivingSettings,
-)
+from config import HubSettings
 from hub.app import Hub
 from proxy.telemetry.logs import EventLog
+from tests.hub.place import ADMIN_TOKEN, SENDER_SECRET, hub_settings
 
-OPERATOR = "operator-token-of-the-tests-1"
-SENDER = "sender-of-the-tests-4711"
+OPERATOR = ADMIN_TOKEN
 Document = dict[str, Any]
 
 
@@ -114,31 +107,26 @@ class Api:
     async def notify(self, *events: Document) -> None:
         """Send notifications in the plain form."""
         for event in events:
-            reply = await self.ask("POST", "/notifications", event, token=SENDER)
+            reply = await self.ask("POST", "/notifications", event, token=SENDER_SECRET)
             assert reply.expect(202).document["parked"] is False, reply.text
 
 
-def hub_settings(folder: Path, **sections: Any) -> HubSettings:
-    """Give settings of a hub for tests; *sections* go instead of the defaults."""
-    here = Address("127.0.0.1", 0)
-    settings = HubSettings(
-        listen=HubListenSettings(api=(here,), ops=here),
-        primary=HubPrimarySettings(
-            id="registry-fra", region="eu-frankfurt", url="https://registry.example.com"
-        ),
-        database=DatabaseSettings(url=f"sqlite:///{folder}/hub.db"),
-        receiving=ReceivingSettings(secret=Secret(SENDER)),
-        admin=AdminSettings(token=Secret(OPERATOR)),
-    )
-    return replace(settings, **sections)
+def api_settings(folder: Path, **given: object) -> HubSettings:
+    """Give settings with a primary in a region; *given* as `hub_settings` has it."""
+    primary = {
+        "primary__id": "registry-fra",
+        "primary__region": "eu-frankfurt",
+        "primary__url": "https://registry.example.com",
+    }
+    return hub_settings(folder, **primary | given)
 
 
 @asynccontextmanager
-async def serving_hub(folder: Path, **sections: Any) -> AsyncIterator[tuple[Hub, Api]]:
+async def serving_hub(folder: Path, **given: object) -> AsyncIterator[tuple[Hub, Api]]:
     """Run a hub for the length of the block; its log goes to `hub.jsonl`."""
     clock = ManualClock()
     log = os.open(folder / "hub.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    hub = Hub(hub_settings(folder, **sections), EventLog(log), clock)
+    hub = Hub(api_settings(folder, **given), EventLog(log), clock)
     try:
         await hub.start()
         try:

@@ -1,0 +1,80 @@
+"""A full disk: what can't be kept isn't answered 202, and is taken once there is room again."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults_disk.mounts import MIB, Filler, small_disk
+from tests.hub.follower import following
+from tests.hub.place import ADMIN, Place, pushed, running_hub
+from tests.hub.test_registry import BEARER, pushed_tags
+from tests.support import registries
+from tests.support.fixtures import Opened, require
+from tests.support.images import oci_image
+from tests.support.ports import claimed_port
+from tests.support.pushing import push
+from tests.support.registries import docker_registry
+from tests.support.registry_client import RegistryClient
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def disk(opened: Opened) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    return opened(small_disk(4 * MIB))
+
+
+async def refused(place: Place) -> None:
+    """Post until there is no room for more."""
+    for number in range(1000):
+        status, document = await place.post(pushed(f"fill{number}"))
+        if status != 202:
+            assert (status, document["errors"][0]["code"]) == (503, "UNAVAILABLE")
+            return
+    raise AssertionError("the disk was never full")
+
+
+async def test_what_can_not_be_kept_is_refused(disk: Path, tmp_path: Path) -> None:
+    """C20: 503 on a full disk, reads go on, and the first 202 after that is durable again."""
+    filler = Filler(disk)
+    database = f"sqlite:///{disk / 'hub.db'}"
+    async with running_hub(tmp_path, database__url=database) as place:
+        assert (await place.post(pushed("before")))[0] == 202
+        filler.fill()
+        await refused(place)
+        assert (await place.post(b"not JSON"))[0] == 503
+        head = place.head
+        async with following(place) as follower:
+            assert (await follower.next()).tag == "before"
+        assert (await place.ask("GET", "/v1/parked", ADMIN))[0] == 200
+        assert (await place.metrics()).value("proxima_hub_database_failures") > 0
+        filler.free()
+        assert (await place.post(pushed("after")))[0] == 202
+        assert place.head == head + 1
+    async with running_hub(tmp_path, database__url=database) as place:
+        assert place.head == head + 1
+
+
+async def test_a_registry_sends_it_again(disk: Path, tmp_path: Path, opened: Opened) -> None:
+    """C20: what is pushed while the hub's disk is full is told once there is room."""
+    require(registries.PROGRAM)
+    port, filler = opened(claimed_port()), Filler(disk)
+    given = {
+        "listen__api": [f"127.0.0.1:{port}"],
+        "database__url": f"sqlite:///{disk / 'hub.db'}",
+    }
+    url = f"http://127.0.0.1:{port}/notifications"
+    registry = opened(docker_registry(tmp_path / "p", notify=[url], notify_with=BEARER))
+    async with running_hub(tmp_path, **given) as place:
+        filler.fill()
+        await refused(place)
+        head, failures = place.head, place.hub._database.failures
+        client, image = RegistryClient(registry.url), oci_image("full")
+        await asyncio.to_thread(push, client, "shop/api", image, "v1")
+        await eventually(lambda: place.hub._database.failures > failures)
+        assert place.head == head
+        filler.free()
+        async with following(place, head) as follower:
+            assert await pushed_tags(follower, 1) == ["v1"]
