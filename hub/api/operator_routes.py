@@ -122,4 +122,5 @@ class OperatorRoutes:
         return answer(await self._history.page(query))
 
     async def _wait(self, request: web.Request) -> web.Response:
-        return answer(await self._waiting.wait(read_query_as(WaitQuery, request)))
+        query = read_query_as(WaitQuery, request)
+        return answer(await self._waiting.wait(query, lambda: request.transport is None))

@@ -1,7 +1,7 @@
 """Waiting until an artifact is complete: a request sleeps until a replica reports on its digest."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -71,8 +71,10 @@ class Waiting:
             for sleeper in sleepers:
                 sleeper.set()
 
-    async def wait(self, query: WaitQuery) -> Arrived:
+    async def wait(self, query: WaitQuery, has_left: Callable[[], bool]) -> Arrived:
         """Give how it stands once the artifact is complete where it is asked for.
+
+        has_left: whether whoever asked has gone.
 
         Raises: NotFound: no such tag or region. NotComplete: the time is over. Unavailable: too
         many wait, or this hub ends. Invalid: no reference.
@@ -91,7 +93,7 @@ class Waiting:
                 states = await self._look(query, digest)
                 if all(each.is_complete for each in states):
                     return Arrived(query.repository, query.reference, digest, states)
-                if self._is_draining:
+                if self._is_draining or has_left():
                     raise Unavailable("the hub ends; ask again")
                 left = deadline - loop.time()
                 if left <= 0:

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Api:
             method,
             f"{self.url}{path}",
             json=body if data is None else None,
-            data=data,
+            data=None if data is None else BytesIO(data),
             headers={**everything, **(headers or {})},
         ) as response:
             text = await response.text()
