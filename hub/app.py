@@ -103,6 +103,7 @@ class Hub:
         limits = LogLimits(events.keep, events.max_events, events.dedupe_within)
         log = Log(self._database, limits, self._clock)
         await log.open()
+        self._stack.push_async_callback(log.close)
         return log
 
     async def _open_parked(self) -> ParkedLetters:

@@ -6,7 +6,7 @@ import sys
 from hub.cli.serve import CANT_OPEN, Runner, why
 from hub.cli.settings import load_settings
 from hub.database import Database
-from hub.log.log import new_epoch
+from hub.log.works import new_epoch
 
 
 def run(arguments: argparse.Namespace, runner: Runner) -> int:

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from hub.log.log import Entry, Log
+from hub.log.log import Log
+from hub.log.works import Entry
 from hub.subscription import sse
 from hub.subscription.stream import Stream
 from hub.telemetry import HubTelemetry

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from hub.log.log import Entry
+from hub.log.works import Entry
 
 CONTENT_TYPE = "text/event-stream"
 

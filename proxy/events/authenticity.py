@@ -1,6 +1,7 @@
 """Whether a notification comes from whom it should: a secret that is shown, or one that signs.
 
-Shown in a header of its own, or as a bearer token. Or, so that the secret isn't sent:
+Shown in a header of its own, or in Authorization: as a bearer token, alone, or as the password of
+Basic, whatever the user name. Or, so that the secret isn't sent:
 
     X-Proxima-Timestamp: 1700000000
     X-Proxima-Signature: sha256=<HMAC-SHA256 of "1700000000." and the body, in hex>
@@ -9,11 +10,13 @@ which counts for a while around that time, and once. Several secrets may count a
 rotation. Nothing here does I/O or reads a clock; all comparisons take the same time.
 """
 
+import base64
 import hashlib
 import hmac
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 TIMESTAMP = "x-proxima-timestamp"
@@ -59,9 +62,7 @@ class Authenticity:
             return self._signed(signature or "", timestamp or "", now)
         shown = _only(headers, self._header)
         if shown is None:
-            scheme, _, shown = (_only(headers, "authorization") or "").partition(" ")
-            if scheme.lower() != "bearer":
-                raise NotAuthentic("nothing proves whom it is from")
+            shown = _secret_in(_only(headers, "authorization") or "")
         if not self._is_secret(shown.strip()):
             raise NotAuthentic("the secret is another one")
         return None
@@ -97,6 +98,20 @@ class Authenticity:
             hmac.compare_digest(given, hashlib.sha256(each).digest()) for each in self._secrets
         ]
         return any(found)
+
+
+def _secret_in(authorization: str) -> str:
+    """Give the secret that an Authorization shows. Raises: NotAuthentic: it shows none."""
+    scheme, _, value = authorization.strip().partition(" ")
+    if scheme and not value:
+        return scheme
+    if scheme.lower() == "bearer":
+        return value
+    if scheme.lower() == "basic":
+        with suppress(ValueError):
+            decoded = base64.b64decode(value.strip(), validate=True).decode()
+            return decoded.partition(":")[2]
+    raise NotAuthentic("nothing proves whom it is from")
 
 
 class _Seen:

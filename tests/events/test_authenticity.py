@@ -1,5 +1,6 @@
 """Whether a notification comes from whom it should."""
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Callable
@@ -25,6 +26,10 @@ def signature(body: bytes = BODY, timestamp: str = str(NOW), secret: str = SECRE
     return hmac.new(secret.encode(), text, hashlib.sha256).hexdigest()
 
 
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
 def signed(timestamp: str = str(NOW), value: str | None = None) -> Headers:
     value = f"sha256={signature(timestamp=timestamp)}" if value is None else value
     return (("X-Proxima-Timestamp", timestamp), ("X-Proxima-Signature", value))
@@ -43,6 +48,9 @@ def check(gate: Authenticity, headers: Headers, body: bytes = BODY, now: float =
         (("X-PROXIMA-SECRET", f" {NEXT} "),),
         (("Authorization", f"Bearer {SECRET}"),),
         (("authorization", f"bearer {NEXT}"),),
+        (("Authorization", SECRET),),
+        (("Authorization", basic(f"proxima:{NEXT}")),),
+        (("Authorization", basic(f":{SECRET}")),),
         (("X-Proxima-Secret", SECRET), ("Authorization", "Basic Zm9v")),
         signed(),
         signed(value=f"sha256={signature(secret=NEXT)}"),
@@ -95,8 +103,15 @@ def test_a_mutation_proves_nothing(gate: Authenticity, headers: Headers, body: b
         (("X-Proxima-Secret", "\udcff"),),
         (("X-Proxima-Secret", SECRET), ("x-proxima-secret", SECRET)),
         (("X-Proxima-Secret", "guess"), ("Authorization", f"Bearer {SECRET}")),
-        (("Authorization", SECRET),),
+        (("Authorization", ""),),
+        (("Authorization", SECRET[1:]),),
         (("Authorization", f"Basic {SECRET}"),),
+        (("Authorization", "Basic !"),),
+        (("Authorization", "Basic /w=="),),
+        (("Authorization", basic(f"{SECRET}:")),),
+        (("Authorization", basic(SECRET)),),
+        (("Authorization", basic(f"proxima:{SECRET}:")),),
+        (("Authorization", f"Digest {SECRET}"),),
         (("Authorization", "Bearer"),),
         (("Authorization", f"Bearer {SECRET}"), ("Authorization", f"Bearer {SECRET}")),
         (("X-Proxima-Signature", ""), ("X-Proxima-Secret", SECRET)),

@@ -10,7 +10,8 @@ import pytest
 from hub.database import Database
 from hub.errors import CursorGone, Invalid
 from hub.log.cursor import Cursor, Extent
-from hub.log.log import Entry, Limits, Log, new_epoch
+from hub.log.log import Limits, Log
+from hub.log.works import Entry, new_epoch
 from proxy.events.event import ManifestPushed
 from proxy.events.notification import Notification, Sender, Source
 from proxy.oci.reference import Repository, Tag
@@ -47,6 +48,10 @@ class Shelf:
         await self.log.open()
         return self
 
+    async def close(self) -> None:
+        await self.log.close()
+        await self.database.close()
+
     async def add(self, *tags: str) -> tuple[list[int], int]:
         """Append pushes; give the numbers of the new ones, and how many were known."""
         appended = await self.log.append([push(tag) for tag in tags])
@@ -62,7 +67,7 @@ def push(tag: str, identifier: str = "") -> Notification:
 async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
     opened = await Shelf(tmp_path / "hub.db").open()
     yield opened
-    await opened.database.close()
+    await opened.close()
 
 
 async def test_numbers_have_no_gaps(shelf: Shelf) -> None:
@@ -103,16 +108,16 @@ async def test_the_log_outlives_the_process(tmp_path: Path) -> None:
     """Epoch, numbers and events are those of before."""
     first = await Shelf(tmp_path / "hub.db").open()
     await first.add("a", "b")
-    await first.database.close()
+    await first.close()
     second = await Shelf(tmp_path / "hub.db").open()
     assert second.log.extent == first.log.extent
     assert await second.add("b", "c") == ([3], 1)
     await second.database.write(new_epoch)
-    await second.database.close()
+    await second.close()
     third = await Shelf(tmp_path / "hub.db").open()
     assert third.log.extent.epoch != first.log.extent.epoch
     assert third.log.extent.head == 3
-    await third.database.close()
+    await third.close()
 
 
 @pytest.mark.parametrize(("kept", "floor"), [(10_000, 2500), (400, 2600)])
@@ -127,7 +132,7 @@ async def test_the_oldest_go_first(tmp_path: Path, kept: int, floor: int) -> Non
     assert shelf.log.extent == Extent(shelf.log.extent.epoch, floor, 3000)
     rest = await shelf.log.read(floor, 3000, 5000)
     assert [entry.seq for entry in rest] == list(range(floor + 1, 3001))
-    await shelf.database.close()
+    await shelf.close()
 
 
 async def test_numbers_go_on_after_everything_is_past_its_time(tmp_path: Path) -> None:
@@ -136,11 +141,11 @@ async def test_numbers_go_on_after_everything_is_past_its_time(tmp_path: Path) -
     await shelf.add("a", "b")
     shelf.clock.time += 10_000
     assert await shelf.log.trim() == 1
-    await shelf.database.close()
+    await shelf.close()
     again = await Shelf(tmp_path / "hub.db").open()
     assert again.log.extent.floor == 1
     assert await again.add("c") == ([3], 0)
-    await again.database.close()
+    await again.close()
 
 
 EXTENT = Extent("0123456789abcdef", 5, 9)

@@ -1,4 +1,4 @@
-"""A full disk: what can't be kept isn't answered 202, and is taken once there is room again."""
+"""Disks that are full or fail: what can't be kept isn't answered 202, and the hub goes on."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults_disk.mounts import MIB, Filler, small_disk
+from tests.faults_disk.tracing import attached, calls_in, injection
 from tests.hub.follower import following
 from tests.hub.place import ADMIN, Place, pushed, running_hub
+from tests.hub.process import hub_process
 from tests.hub.test_registry import BEARER, pushed_tags
 from tests.support import registries
 from tests.support.fixtures import Opened, require
@@ -78,3 +80,42 @@ async def test_a_registry_sends_it_again(disk: Path, tmp_path: Path, opened: Ope
         filler.free()
         async with following(place, head) as follower:
             assert await pushed_tags(follower, 1) == ["v1"]
+
+
+SYNCS = ("fsync", "fdatasync")
+
+
+def test_the_answer_waits_for_the_disk(tmp_path: Path) -> None:
+    """C3: the database is synced before the first byte of a 202 leaves."""
+    require("strace")
+    log = tmp_path / "trace.log"
+    slow = ("-s", "20", "-e", "trace=fsync,fdatasync,write,writev,sendto,sendmsg")
+    delayed = ("-e", "inject=fsync,fdatasync:delay_exit=50000")
+    with hub_process(tmp_path) as hub:
+        hub.start()
+        with attached(hub.process.pid, log, *slow, *delayed):
+            assert hub.post(pushed("v1")).status == 202
+    calls = calls_in(log)
+    synced = [call for call in calls if call.name in SYNCS and call.file == str(hub.database)]
+    (answer,) = [call for call in calls if "HTTP/1.1 202" in call.arguments]
+    assert synced, "the database was never synced"
+    assert max(call.ended for call in synced) < answer.began
+
+
+def test_a_sync_that_fails_is_no_success(tmp_path: Path) -> None:
+    """F4: EIO from a sync is 503 and nothing is logged; the same event is taken afterwards."""
+    require("strace")
+    log = tmp_path / "trace.log"
+    with hub_process(tmp_path) as hub:
+        hub.start()
+        assert hub.post(pushed("v0")).json()["logged"] == 1
+        with attached(hub.process.pid, log, *injection(SYNCS, "error=EIO")):
+            assert hub.post(pushed("v1")).status == 503
+        assert any(call.is_injected for call in calls_in(log))
+        assert hub.post(pushed("v1")).json() == {
+            "logged": 1,
+            "repeated": 0,
+            "ignored": 0,
+            "parked": False,
+        }
+        assert hub.post(pushed("v0")).json()["repeated"] == 1
