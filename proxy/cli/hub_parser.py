@@ -101,8 +101,15 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    return float(parse_duration(text))
+    try:
+        return float(parse_duration(text))
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"{text}: expected a duration like 10m") from exc
 
 
 def _time(text: str) -> float:
-    return logs.parse_time(text)
+    try:
+        return logs.parse_time(text)
+    except (ValueError, OverflowError) as exc:
+        expected = "2h, or 2026-01-31T08:00:00Z"
+        raise argparse.ArgumentTypeError(f"{text}: expected a time like {expected}") from exc
