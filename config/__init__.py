@@ -1,7 +1,14 @@
 """The settings of replica and hub: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
-from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme, ReplicationSource
+from config.choices import (
+    Backfill,
+    Freshness,
+    LogLevel,
+    OtherPaths,
+    PublicScheme,
+    ReplicationSource,
+)
 from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.hub import HubSettings
@@ -14,6 +21,7 @@ from config.values import Address, ByteSize, Duration, Secret, parse_duration
 
 __all__ = [
     "Address",
+    "Backfill",
     "ByteSize",
     "Change",
     "ConfigError",

@@ -42,3 +42,11 @@ class ReplicationSource(StrEnum):
     NONE = "none"
     HUB = "hub"
     NOTIFICATIONS = "notifications"
+
+
+class Backfill(StrEnum):
+    """What a new replica copies of what is there already."""
+
+    ALL = "all"
+    NEWEST = "newest"
+    NONE = "none"

@@ -7,6 +7,7 @@ from typing import ClassVar
 from config.choices import LogLevel
 from config.declare import optional, required, section, setting, several
 from config.declare import secret as secret_text
+from config.hub_replicas import HistorySettings, ReplicasSettings, ReplicationSettings
 from config.kinds import (
     boolean,
     choice,
@@ -209,4 +210,7 @@ class HubSettings:
     lease: LeaseSettings = section(LeaseSettings)
     sentinel: SentinelSettings = section(SentinelSettings)
     admin: AdminSettings = section(AdminSettings)
+    replicas: ReplicasSettings = section(ReplicasSettings)
+    replication: ReplicationSettings = section(ReplicationSettings)
+    history: HistorySettings = section(HistorySettings)
     log: HubLogSettings = section(HubLogSettings)

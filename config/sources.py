@@ -13,6 +13,9 @@ from config.problems import ConfigError, Problem
 OF_THE_HUB = "PROXIMA_HUB_"
 """How the hub's variables begin: a replica beside it has none that begin like that."""
 
+OF_OPERATORS = frozenset({"PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA_HUB_CA_FILE"})
+"""What the verbs that speak to a hub read: no settings, also where a hub runs in the same shell."""
+
 # Kubernetes puts these into every pod for a service called "proxima" or "proxima-...".
 _SERVICE_LINK = re.compile(
     r"PROXIMA_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -49,7 +52,7 @@ def from_environ(
     declared = {setting.variable: setting for setting in settings}
     given: dict[Key, Given] = {}
     for name, text in environ.items():
-        if not name.startswith(prefix) or _SERVICE_LINK.fullmatch(name):
+        if not name.startswith(prefix) or name in OF_OPERATORS or _SERVICE_LINK.fullmatch(name):
             continue
         if prefix != OF_THE_HUB and name.startswith(OF_THE_HUB):
             continue
