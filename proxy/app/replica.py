@@ -139,7 +139,7 @@ class Replica:
         if self._news.marks is None:
             return
         self.replication = await build_replication(self._settings, self._chain, ground, self._news)
-        self._own(self.replication.run(self._chain))
+        self._own(self.replication.run(self._chain, self._telemetry.log))
 
     # --- listening --------------------------------------------------------------------------------
 

@@ -18,12 +18,14 @@ from proxy.registry.clock import Clock
 from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
 from proxy.replication.assurance import MarkedTags
-from proxy.replication.copying import Means
+from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
 from proxy.replication.history import History
 from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.reporting import Reporter
+from proxy.replication.status import Phase, Status, StatusOf
 from proxy.replication.subscription import Owner
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
@@ -64,14 +66,29 @@ class Replication:
     journal: Journal
     workers: Workers
     history: History
+    ahead: Ahead
+    clock: Clock
 
-    async def run(self, chain: Chain) -> None:
-        """Follow and copy for ever."""
+    async def run(self, chain: Chain, log: EventLog) -> None:
+        """Follow, copy and report for ever."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
             if (following := self.news.following) is not None:
+                reporter = Reporter(following.hub, self.history, self.status, log)
+                tasks.create_task(reporter.run())
                 forget = chain.fill.forget_negatives
                 tasks.create_task(following.run(self.journal, forget, Owner()))
+
+    async def status(self) -> Status:
+        """Give how far behind this region is."""
+        looked = StatusOf(self.journal, self.clock, self._phase, lambda: self.ahead.size_bytes)
+        return await looked.now()
+
+    def _phase(self) -> Phase:
+        following = self.news.following
+        if following is not None and following.is_refused:
+            return Phase.DRAINING if self.workers.running else Phase.DRAINED
+        return Phase.RUNNING
 
 
 async def build_replication(
@@ -87,6 +104,7 @@ async def build_replication(
         REPLICA,
         ground.capacity.usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
+        Ahead(),
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
@@ -99,7 +117,7 @@ async def build_replication(
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history)
+    return Replication(news, journal, workers, history, means.ahead, clock)
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -9,8 +9,8 @@ Rules:
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,23 @@ class Means:
     caller: Caller
     was_evicted: Callable[[Digest], Awaitable[bool]]
     part: AbstractAsyncContextManager[None]
+    ahead: "Ahead"
+
+
+class Ahead:
+    """How many bytes copies that are under way still have to see to."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+    @contextmanager
+    def of(self, size_bytes: int) -> Iterator[None]:
+        """Count some, as long as they are brought."""
+        self.size_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self.size_bytes -= size_bytes
 
 
 class Copy:
@@ -152,10 +169,11 @@ class Copy:
         if not self._returns_evicted and await self._is_evicted(descriptor.digest):
             self._bytes["evicted"] += descriptor.size
             return
-        try:
-            self._count(await self._bring(descriptor))
-        except ForeignLayer:
-            return
+        with self._means.ahead.of(descriptor.size):
+            try:
+                self._count(await self._bring(descriptor))
+            except ForeignLayer:
+                return
 
     async def _bring(self, descriptor: Descriptor) -> Brought:
         async with self._means.part:

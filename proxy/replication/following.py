@@ -25,7 +25,7 @@ class Following:
     def __init__(
         self, hub: HubClient, clock: Clock, log: EventLog, pace: Pace | None = None
     ) -> None:
-        self._hub = hub
+        self.hub = hub
         self._clock = clock
         self._log = log
         self._pace = pace
@@ -33,6 +33,11 @@ class Following:
         self.lease = Lease(hub, clock, log, pace)
         self.assurance = HubAssurance(self.lease, self.marks)
         self.subscription: Subscription | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the hub doesn't want this replica any more."""
+        return self.subscription is not None and self.subscription.is_refused
 
     async def load(self, journal: Journal) -> None:
         """Take over the marks that the journal kept over a restart."""
@@ -47,7 +52,7 @@ class Following:
         """Follow for ever; *on_events* is called behind events, once their marks are made."""
         intake = Intake(journal, self.marks, self.lease, on_events, self._log)
         self.subscription = Subscription(
-            self._hub, intake, self._clock, self._log, owner, self._pace
+            self.hub, intake, self._clock, self._log, owner, self._pace
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.subscription.run())

@@ -5,6 +5,7 @@ artifact outlives the process. It is kept for a time and up to a number; what th
 of yet is known.
 """
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable, Sequence
@@ -87,6 +88,8 @@ class History:
         self._wall = wall
         self._keep_seconds = keep_seconds
         self._untrimmed = 0
+        self.has_news = asyncio.Event()
+        """Set whenever an entry was written."""
 
     def began(self, job: Job) -> Entry:
         """Note that work on a job begins."""
@@ -131,6 +134,7 @@ class History:
             document,
         )
         self._sidecar.queue(_PUT, *values)
+        self.has_news.set()
         self._untrimmed += 1
         if self._untrimmed >= TRIM_EVERY:
             self._untrimmed = 0

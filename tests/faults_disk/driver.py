@@ -37,7 +37,7 @@ from proxy.registry.purge import Purger
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
 from proxy.registry.uploads import UploadCopies
-from proxy.replication.copying import Copy, Means
+from proxy.replication.copying import Ahead, Copy, Means
 from proxy.replication.cursor import Cursor
 from proxy.replication.journal import Journal
 from proxy.replication.work import Job, Kind, Target, Trigger
@@ -196,8 +196,8 @@ async def replicate(bench: Bench) -> None:
     await journal.take([event_job], Cursor("epoch", 1))
     (job,) = await journal.hand_out(1)
     fetched = await fetcher.manifest(ManifestPull(A, Digest.of(MANIFEST)))
-    part = asyncio.Semaphore(4)
-    means = Means(ground.store, ground.fill, fetcher, bringer, ANONYMOUS, never_evicted, part)
+    whole = (ground.store, ground.fill, fetcher, bringer, ANONYMOUS)
+    means = Means(*whole, never_evicted, asyncio.Semaphore(4), Ahead())
     await Copy(means, A, (), returns_evicted=True).of(fetched)
     await bench.book.apply(A, TAG, Digest.of(MANIFEST), clock.now())
     assert await journal.done(job)
