@@ -26,7 +26,6 @@ from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
 from proxy.replication.reporting import Reporter
 from proxy.replication.status import Phase, Status, StatusOf
-from proxy.replication.subscription import Owner
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
 from proxy.telemetry.logs import EventLog
@@ -77,7 +76,7 @@ class Replication:
                 reporter = Reporter(following.hub, self.history, self.status, log)
                 tasks.create_task(reporter.run())
                 forget = chain.fill.forget_negatives
-                tasks.create_task(following.run(self.journal, forget, Owner()))
+                tasks.create_task(following.run(self.journal, forget))
 
     async def status(self) -> Status:
         """Give how far behind this region is."""
