@@ -16,6 +16,7 @@ from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_
 from config.loader import load, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
+from config.secrets import sender_secrets
 from config.settings import Settings, TagPolicy
 from config.values import Address, ByteSize, Duration, Secret, parse_duration
 
@@ -48,6 +49,7 @@ __all__ = [
     "parse_duration",
     "read_password",
     "read_sentinel_password",
+    "sender_secrets",
     "settings_of",
     "warnings",
 ]

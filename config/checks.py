@@ -26,6 +26,8 @@ def check_files(settings: Settings) -> tuple[Problem, ...]:
         "primary.password_file": settings.primary.password_file,
         "replication.token_file": settings.replication.token_file,
         "replication.ca_file": settings.replication.ca_file,
+        "receiving.secret_file": settings.receiving.secret_file,
+        "receiving.next_secret_file": settings.receiving.next_secret_file,
     }
     problems = [unreadable(key, path) for key, path in files.items() if path]
     problems.append(unwritable("store.root", settings.store.root))

@@ -12,6 +12,7 @@ from proxy.app.front import build_gate
 from proxy.app.garbage import long_collections_once
 from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
+from proxy.app.receiving import open_receiver
 from proxy.app.reload import Reloader
 from proxy.app.replication import News, Replication, build_replication, open_news
 from proxy.app.verbs import verbs_of_replica
@@ -68,6 +69,7 @@ class Replica:
         self._lag = LoopLag(self._telemetry.metrics)
         self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
+        self.notification_addresses: list[Address] = []
 
     async def start(self) -> None:
         """Open the store and listen.
@@ -101,6 +103,7 @@ class Replica:
         await self._open_control(ground)
         await self._replicate(ground)
         await self._listen(self._gate)
+        await self._receive()
         ground.capacity.start()
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
@@ -163,6 +166,16 @@ class Replica:
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
             self._own(certificates.follow())
+
+    async def _receive(self) -> None:
+        """Take the primary's notifications, where that is asked for."""
+        reception = self.replication.reception if self.replication is not None else None
+        if reception is None or not self._settings.listen.notifications:
+            return
+        context = self._certificates.context if self._certificates is not None else None
+        self.notification_addresses = await open_receiver(
+            self._settings, reception, context, self._clock, self._telemetry.log, self._stack
+        )
 
     def _read_certificates(self) -> Certificates | None:
         tls = self._settings.tls

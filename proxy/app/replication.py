@@ -24,6 +24,7 @@ from proxy.replication.history import History
 from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.reception import Parking, Reception
 from proxy.replication.reporting import Reporter
 from proxy.replication.status import Phase, Status, StatusOf
 from proxy.replication.targets import Here, Targets
@@ -65,6 +66,7 @@ class Replication:
     journal: Journal
     workers: Workers
     history: History
+    reception: Reception | None
     ahead: Ahead
     clock: Clock
 
@@ -111,12 +113,16 @@ async def build_replication(
     targets = Targets(means, here, chain.primary, scope, clock)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
     await journal.open()
+    reception = None
     if news.marks is not None:
         news.marks.add(await journal.marks())
+        parking = Parking(ground.sidecar, settings.receiving.max_parked)
+        told = (news.marks, parking, fill.forget_negatives, clock, ground.telemetry)
+        reception = Reception(journal, *told)
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history, means.ahead, clock)
+    return Replication(news, journal, workers, history, reception, means.ahead, clock)
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -52,6 +52,10 @@ CREATE TABLE copy (
 ) WITHOUT ROWID;
 CREATE INDEX copy_time ON copy (started_at);
 CREATE INDEX copy_unreported ON copy (is_reported, changed_at);
+CREATE TABLE parked (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, received_at REAL NOT NULL, sender TEXT NOT NULL,
+    headers TEXT NOT NULL, body BLOB NOT NULL, reason TEXT NOT NULL
+);
 """
 
 STEPS = (_FIRST, _CAPACITY, _JOBS)

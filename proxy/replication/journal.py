@@ -100,13 +100,16 @@ class Journal:
 
         Raises: StoreUnavailable: nothing was taken.
         """
-        jobs = [
-            job
-            for notice in notices
-            if notice.event is not None
-            for job in self._plan(notice.event, notice.received_at)
-        ]
+        known = [(each.event, each.received_at) for each in notices if each.event is not None]
+        jobs = [job for event, at in known for job in self._plan(event, at)]
         await self.take(jobs, notices[-1].cursor)
+
+    async def learn(self, events: Iterable[Event], at: float) -> None:
+        """Take what the primary itself says, in wall-clock seconds *at*.
+
+        Raises: StoreUnavailable: nothing was taken.
+        """
+        await self.take(job for event in events for job in self._plan(event, at))
 
     async def take(self, jobs: Iterable[Job], cursor: Cursor | None = None) -> None:
         """Keep jobs, and the place that they came from.

@@ -68,6 +68,14 @@ class FillEnd(StrEnum):
     UNCACHED = "uncached"
 
 
+class Told(StrEnum):
+    """What became of an entry of a notification."""
+
+    EVENT = "event"
+    IGNORED = "ignored"
+    PARKED = "parked"
+
+
 class CopyEnd(StrEnum):
     """How one piece of replication ended."""
 

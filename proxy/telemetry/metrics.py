@@ -11,6 +11,7 @@ from proxy.telemetry.labels import (
     Kind,
     Origin,
     Outcome,
+    Told,
 )
 
 _REPLICATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
@@ -54,6 +55,9 @@ class Metrics(Exposition):
         self.scrubbed_bytes = self._counter("scrubbed_bytes", "Bytes that the scrub has hashed.")
         self.scrub_rounds = self._counter("scrub_rounds", "Times the scrub read all of the store.")
         self._gauge_of_amplification()
+        self._told = self._tally(
+            "notifications", "Entries of the primary's notifications.", told=Told
+        )
         self._copies = self._tally("replications", "Pieces of replication ended.", end=CopyEnd)
         self.replicated_bytes = self._counter(
             "replicated_bytes", "Bytes that replication brought over the link."
@@ -95,6 +99,12 @@ class Metrics(Exposition):
     def decided(self, use: DecisionUse) -> None:
         """Count one look-up of a right."""
         self._decisions[use,] += 1
+
+    def notified(self, events: int, ignored: int, *, is_parked: bool) -> None:
+        """Count what the primary's notifications said."""
+        self._told[Told.EVENT,] += events
+        self._told[Told.IGNORED,] += ignored
+        self._told[Told.PARKED,] += is_parked
 
     def replicated(self, end: CopyEnd, moved_bytes: int, saved_bytes: int) -> None:
         """Count one piece of replication, once."""

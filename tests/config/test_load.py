@@ -21,6 +21,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
         (Address("0.0.0.0", 443), Address("::", 443)),
     ),
     "listen.ops": ("[::1]:0", Address("::1", 0)),
+    "listen.notifications": ("127.0.0.1:8443", (Address("127.0.0.1", 8443),)),
     "listen.proxy_protocol": ("true", True),
     "listen.names": ("Registry.Example.com,[::1]:5001", ("registry.example.com", "[::1]:5001")),
     "listen.public_scheme": ("https", "https"),
@@ -72,6 +73,15 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "tags.ttl": ("0s", 0.0),
     "tags.stale_limit": ("48h", 172_800.0),
     "replication.source": ("notifications", "notifications"),
+    "receiving.secret_file": ("/run/secret", Path("/run/secret")),
+    "receiving.secret": ("a-long-secret", Secret("a-long-secret")),
+    "receiving.next_secret_file": ("/run/next", Path("/run/next")),
+    "receiving.next_secret": ("another-secret", Secret("another-secret")),
+    "receiving.header": ("X-Secret", "X-Secret"),
+    "receiving.signature_window": ("1m", 60.0),
+    "receiving.max_body": ("64KiB", 65_536),
+    "receiving.max_parked": ("10", 10),
+    "receiving.max_parked_size": ("1MiB", 2**20),
     "replication.hub_url": ("https://hub.internal:8443", "https://hub.internal:8443"),
     "replication.token_file": ("/run/join-token", Path("/run/join-token")),
     "replication.ca_file": ("/tls/hub.pem", Path("/tls/hub.pem")),
@@ -89,6 +99,8 @@ SAMPLES: dict[str, tuple[str, object]] = {
 }
 # What must come along for a setting to be complete.
 COMPANIONS = {
+    "listen.notifications": ["replication.source", "receiving.secret"],
+    "replication.source": ["listen.notifications", "receiving.secret"],
     "listen.proxy_protocol": ["access.trusted_proxies"],
     "tls.certificate": ["tls.key"],
     "tls.key": ["tls.certificate"],
