@@ -13,7 +13,7 @@ from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.hub import HubSettings
 from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
-from config.loader import load, load_hub
+from config.loader import given_value, load, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.secrets import sender_secrets
@@ -43,6 +43,7 @@ __all__ = [
     "check_files",
     "check_hub",
     "effective_names",
+    "given_value",
     "hub_secrets",
     "load",
     "load_hub",

@@ -30,13 +30,18 @@ class ReplicationSettings:
     ca_file: Path | None = optional(
         path(), "Certificates that are trusted at the hub, PEM; absent: the system's."
     )
-    repositories: tuple[str, ...] = several(REPOSITORIES, ("**",), "Repositories that are copied.")
-    tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.")
+    repositories: tuple[str, ...] = several(
+        REPOSITORIES, ("**",), "Repositories that are copied.", reload=True
+    )
+    tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.", reload=True)
     platforms: tuple[str, ...] = several(
-        _PLATFORM, (), "Platforms of images that are copied; empty: all of them."
+        _PLATFORM, (), "Platforms of images that are copied; empty: all of them.", reload=True
     )
     bandwidth: BytesPerSecond = setting(
-        rate("0", "1Tbit"), "0", "What copies may take of the link, clients' fills aside; 0: all."
+        rate("0", "1Tbit"),
+        "0",
+        "What copies may take of the link, clients' fills aside; 0: all.",
+        reload=True,
     )
     concurrent: int = setting(integer(1, 1_000), 16, "Images that are copied at once.")
     parts: int = setting(integer(1, 1_000), 16, "Blobs and manifests that are copied at once.")

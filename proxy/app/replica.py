@@ -1,7 +1,7 @@
 """A replica's life: open the store, listen, serve, drain."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -14,7 +14,7 @@ from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
 from proxy.app.receiving import open_receiver
 from proxy.app.reload import Reloader
-from proxy.app.replication import News, Replication, build_replication, open_news
+from proxy.app.replication import News, Replication, build_replication, open_news, scope_of
 from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
@@ -70,6 +70,8 @@ class Replica:
         self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
         self.notification_addresses: list[Address] = []
+        self.on_hub_settings: Callable[[], None] = lambda: None
+        """Called when the hub has other settings for this replica than it had."""
 
     async def start(self) -> None:
         """Open the store and listen.
@@ -142,7 +144,11 @@ class Replica:
         if self._news.marks is None:
             return
         self.replication = await build_replication(self._settings, self._chain, ground, self._news)
-        self._own(self.replication.run(self._chain, self._telemetry.log))
+        log = self._telemetry.log
+        self._own(self.replication.run(self._chain, log, self._hub_has_settings))
+
+    def _hub_has_settings(self) -> None:
+        self.on_hub_settings()
 
     # --- listening --------------------------------------------------------------------------------
 
@@ -268,6 +274,8 @@ class Replica:
         Raises: ConfigError: nothing has changed.
         """
         made = await self._reloader.reload(fresh)
+        if self.replication is not None:
+            self.replication.scope.become(scope_of(made.settings))
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.reread)
         return made

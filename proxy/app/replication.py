@@ -1,7 +1,7 @@
 """Replication over a chain, from the settings."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -67,18 +67,19 @@ class Replication:
     workers: Workers
     history: History
     reception: Reception | None
+    scope: Scope
     ahead: Ahead
     clock: Clock
 
-    async def run(self, chain: Chain, log: EventLog) -> None:
-        """Follow, copy and report for ever."""
+    async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
+        """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
             if (following := self.news.following) is not None:
                 reporter = Reporter(following.hub, self.history, self.status, log)
                 tasks.create_task(reporter.run())
                 forget = chain.fill.forget_negatives
-                tasks.create_task(following.run(self.journal, forget))
+                tasks.create_task(following.run(self.journal, forget, on_settings))
 
     async def status(self) -> Status:
         """Give how far behind this region is."""
@@ -122,7 +123,7 @@ async def build_replication(
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history, reception, means.ahead, clock)
+    return Replication(news, journal, workers, history, reception, scope, means.ahead, clock)
 
 
 def scope_of(settings: Settings) -> Scope:
