@@ -59,8 +59,8 @@ class ReplicaRoutes:
         member = await self._instances.by_token(bearer_of(request))
         if member is None:
             raise Unauthorized
-        if not member.may_follow:
-            await self._check_drains(member)
+        if member.state == State.DELETED:
+            raise Denied(f"{member.id} was deleted", detail={"state": member.state})
         document = await read_object(request)
         status = read(Status, document.get("status"), Others.IGNORE, "status")
         entries, refused = _entries(document.get("entries", []), member)
@@ -69,10 +69,6 @@ class ReplicaRoutes:
         self._count_refused(len(refused))
         kept = await self._history.report(member.id, status, entries)
         return answer(ReportOutcome(kept, tuple(refused)))
-
-    async def _check_drains(self, member: Member) -> None:
-        if (await self._instances.show(member.id)).state is State.DELETED:
-            raise Denied(f"{member.id} was deleted", detail={"state": State.DELETED.value})
 
 
 def etag_of(view: SelfView) -> str:

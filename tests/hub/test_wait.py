@@ -81,7 +81,7 @@ async def test_the_time_is_over(api):
     await api.report(entry(state="running"), region="ap-tokyo")
     error = (await wait(api, DIGEST, "all", 0.2)).expect(504).error
     assert error["code"] == "NOT_COMPLETE"
-    assert "ap-tokyo (running)" in error["message"]
+    assert "ap-tokyo (running; Running)" in error["message"]
     assert "ap-singapore" not in error["message"]
     states = {each["region"]: each["is_complete"] for each in error["detail"]["regions"]}
     assert states == {"ap-singapore": True, "ap-tokyo": False}
