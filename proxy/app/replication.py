@@ -26,9 +26,10 @@ from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
 from proxy.replication.reception import Parking, Reception
 from proxy.replication.reporting import Reporter
-from proxy.replication.status import Phase, Status, StatusOf
+from proxy.replication.status import Phase, StatusOf
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
+from proxy.telemetry import Metrics
 from proxy.telemetry.logs import EventLog
 
 
@@ -68,29 +69,40 @@ class Replication:
     history: History
     reception: Reception | None
     scope: Scope
-    ahead: Ahead
-    clock: Clock
+    status: StatusOf
 
     async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
         """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
+            tasks.create_task(self.status.run())
             if (following := self.news.following) is not None:
-                reporter = Reporter(following.hub, self.history, self.status, log)
+                reporter = Reporter(following.hub, self.history, self.status.now, log)
                 tasks.create_task(reporter.run())
                 forget = chain.fill.forget_negatives
                 tasks.create_task(following.run(self.journal, forget, on_settings))
 
-    async def status(self) -> Status:
-        """Give how far behind this region is."""
-        looked = StatusOf(self.journal, self.clock, self._phase, lambda: self.ahead.size_bytes)
-        return await looked.now()
+    def watch(self, metrics: Metrics) -> None:
+        """Show how far behind this region is."""
+        status = self.status
+        metrics.watch(
+            "replication_behind_seconds",
+            "Age of the oldest event that isn't complete here.",
+            lambda: status.latest.lag_seconds,
+        )
+        metrics.watch("replication_queue", "Jobs left to do.", lambda: status.latest.queue)
+        metrics.watch("replication_dead", "Jobs that were given up.", lambda: status.latest.dead)
+        metrics.watch(
+            "replication_behind_bytes",
+            "Bytes that copies under way still lack.",
+            lambda: status.latest.bytes_behind,
+        )
+        assurance = self.news.assurance
+        metrics.watch("lease", "1: tags are known to be current.", assurance.is_live)
 
-    def _phase(self) -> Phase:
-        following = self.news.following
-        if following is not None and following.is_refused:
-            return Phase.DRAINING if self.workers.running else Phase.DRAINED
-        return Phase.RUNNING
+    def as_document(self) -> dict[str, object]:
+        """Give it for people who look at health."""
+        return {**self.status.latest.as_document(), "has_lease": self.news.assurance.is_live()}
 
 
 async def build_replication(
@@ -123,7 +135,16 @@ async def build_replication(
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history, reception, scope, means.ahead, clock)
+
+    def phase() -> Phase:
+        if news.following is not None and news.following.is_refused:
+            return Phase.DRAINING if workers.running else Phase.DRAINED
+        return Phase.RUNNING
+
+    status = StatusOf(journal, clock, phase, means.ahead)
+    replication = Replication(news, journal, workers, history, reception, scope, status)
+    replication.watch(ground.telemetry.metrics)
+    return replication
 
 
 def scope_of(settings: Settings) -> Scope:

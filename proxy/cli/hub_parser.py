@@ -111,6 +111,13 @@ def _add_wait(verb: argparse.ArgumentParser) -> None:
 def _add_replay(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--after", type=int, metavar="NUMBER", help="all events after this one")
     verb.add_argument("--repository", metavar="NAME", help="only those of one")
+    verb.add_argument(
+        "--store",
+        type=Path,
+        metavar="FOLDER",
+        help="instead, what the replica here gave up or couldn't understand",
+    )
+    verb.add_argument("--list", action="store_true", help="with --store: only show it")
     add_hub(verb)
     _add_json(verb)
     verb.set_defaults(verb=replay.run)

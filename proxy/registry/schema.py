@@ -46,8 +46,8 @@ CREATE TABLE job (
 CREATE INDEX job_order ON job (is_dead, priority, due_at);
 CREATE INDEX job_due ON job (is_dead, due_at);
 CREATE TABLE copy (
-    id TEXT PRIMARY KEY, repository TEXT NOT NULL, reference TEXT NOT NULL, state TEXT NOT NULL,
-    started_at REAL NOT NULL, changed_at REAL NOT NULL, document TEXT NOT NULL,
+    id TEXT PRIMARY KEY, repository TEXT NOT NULL, reference TEXT NOT NULL, digest TEXT NOT NULL,
+    state TEXT NOT NULL, started_at REAL NOT NULL, changed_at REAL NOT NULL, document TEXT NOT NULL,
     is_reported INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX copy_time ON copy (started_at);

@@ -72,6 +72,8 @@ class Ahead:
 
     def __init__(self) -> None:
         self.size_bytes = 0
+        self.seen_bytes = 0
+        """How many they have seen to so far."""
 
     @contextmanager
     def of(self, size_bytes: int) -> Iterator[None]:
@@ -81,6 +83,7 @@ class Ahead:
             yield
         finally:
             self.size_bytes -= size_bytes
+            self.seen_bytes += size_bytes
 
 
 class Copy:

@@ -45,7 +45,7 @@ class Told:
 
     def entries(self, **wanted: Any) -> list[Entry]:
         """Give the entries of the replication log, the oldest first."""
-        found = self.running.thread.run(self.replication.history.entries(Wanted(**wanted)))
+        found, _ = self.running.thread.run(self.replication.history.entries(Wanted(**wanted)))
         return found[::-1]
 
     def wait_done(self, count: int = 1, timeout_seconds: float = 10.0) -> list[Entry]:
