@@ -8,15 +8,19 @@ from functools import partial
 
 from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
+from proxy.app.repair import Repair, build_repair, primary_there
 from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
+from proxy.oci.digest import Digest
 from proxy.oci.platform import Platform
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.assurance import Assurance, NoAssurance
 from proxy.registry.bringing import Bringer
 from proxy.registry.clock import Clock
+from proxy.registry.listings import REFERRERS
 from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
+from proxy.registry.sidecar import Sidecar
 from proxy.replication.assurance import MarkedTags
 from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
@@ -25,6 +29,7 @@ from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
 from proxy.replication.reception import Parking, Reception
+from proxy.replication.referring import Referring
 from proxy.replication.reporting import Reporter
 from proxy.replication.status import Phase, Status, StatusOf
 from proxy.replication.targets import Here, Targets
@@ -60,7 +65,9 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """What copies: the journal takes news, workers do them, the history tells of it."""
+    """What copies: the journal takes news, workers do them, the history tells of it; *repair* looks
+    for what no news told of.
+    """
 
     news: News
     journal: Journal
@@ -68,6 +75,7 @@ class Replication:
     history: History
     reception: Reception | None
     scope: Scope
+    repair: Repair
     ahead: Ahead
     clock: Clock
 
@@ -75,6 +83,8 @@ class Replication:
         """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
+            tasks.create_task(self.repair.backfill.run(self.clock, log))
+            tasks.create_task(self.repair.reconciler.run())
             if (following := self.news.following) is not None:
                 reporter = Reporter(following.hub, self.history, self.status, log)
                 tasks.create_task(reporter.run())
@@ -90,7 +100,7 @@ class Replication:
         following = self.news.following
         if following is not None and following.is_refused:
             return Phase.DRAINING if self.workers.running else Phase.DRAINED
-        return Phase.RUNNING
+        return Phase.RUNNING if self.repair.backfill.is_finished else Phase.BACKFILLING
 
 
 async def build_replication(
@@ -107,11 +117,15 @@ async def build_replication(
         ground.capacity.usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
         Ahead(),
+        partial(_forget_referrers, ground.sidecar),
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
     here = Here(chain.checks, chain.book, chain.writes, purger)
-    targets = Targets(means, here, chain.primary, scope, clock)
+    there = primary_there(settings, chain, clock)
+    lists = (chain.primary, there.catalogue)
+    referring = Referring(means, lists, chain.book, clock, ground.telemetry.log)
+    targets = Targets(means, here, chain.primary, scope, clock, referring)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
     await journal.open()
     reception = None
@@ -123,7 +137,15 @@ async def build_replication(
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history, reception, scope, means.ahead, clock)
+    repair = await build_repair(settings, chain, ground, there, journal, scope)
+    history.on_ended = repair.backfill.hear
+    return Replication(
+        news, journal, workers, history, reception, scope, repair, means.ahead, clock
+    )
+
+
+def _forget_referrers(sidecar: Sidecar, repository: Repository, subject: Digest) -> None:
+    sidecar.drop_answers(REFERRERS, repository, str(subject))
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from config import ReplicationSource
+from config import Backfill, Duration, ReplicationSource
 from proxy.app.replication import Replication
 from proxy.oci.reference import Repository, parse_reference
 from proxy.replication.history import Entry, Wanted
@@ -66,7 +66,15 @@ class Told:
 
 @contextmanager
 def told(primary_url: str, **sections: Any) -> Iterator[Told]:
-    """Run such a replica for the length of the block."""
-    replication = {"source": ReplicationSource.NOTIFICATIONS, **sections.pop("replication", {})}
+    """Run such a replica for the length of the block.
+
+    It looks at nothing by itself, unless the section `replication` says so.
+    """
+    replication = {
+        "source": ReplicationSource.NOTIFICATIONS,
+        "backfill": Backfill.NONE,
+        "reconcile_every": Duration(0.0),
+        **sections.pop("replication", {}),
+    }
     with in_process(primary_url, replication=replication, **sections) as running:
         yield Told(running)
