@@ -168,13 +168,13 @@ class Backfill:
 
     async def _feed(self, clock: Clock) -> None:
         while True:
+            self._has_ended_many.clear()
             await self._look(clock.now())
             if not self._counts.waiting and not self._counts.handed:
                 await self._ledger.note_finished()
                 return
             if self._counts.handed <= PORTION // 2:
                 await self._hand_out(PORTION - self._counts.handed, clock.wall())
-            self._has_ended_many.clear()
             try:
                 async with asyncio.timeout(LOOK_EVERY_SECONDS):
                     await self._has_ended_many.wait()

@@ -71,17 +71,18 @@ class Referring:
         Raises: Unavailable: the primary doesn't answer. StoreUnavailable.
         """
         waiting = deque((digest, 0) for digest in subjects[-MAX_SUBJECTS:])
-        seen: set[Reference] = set(subjects)
-        while waiting and len(seen) < MAX_REFERRERS:
+        asked_about = set(subjects)
+        brought: set[Reference] = set(subjects)
+        while waiting and len(brought) < MAX_REFERRERS:
             subject, depth = waiting.popleft()
             for reference in await self._of(repository, subject):
-                if reference in seen:
+                if reference in brought:
                     continue
-                seen.add(reference)
-                below = await self._bring(repository, copy, reference)
+                brought.add(reference)
+                came = set(await self._bring(repository, copy, reference))
                 if depth + 1 < MAX_DEPTH:
-                    waiting.extend((digest, depth + 1) for digest in below if digest not in seen)
-                seen.update(below)
+                    waiting.extend((digest, depth + 1) for digest in came - asked_about)
+                    asked_about |= came
 
     async def _bring(
         self, repository: Repository, copy: Copy, reference: Reference

@@ -53,7 +53,7 @@ def test_a_moved_tag_is_found(upstream: HostileUpstream) -> None:
 
 
 def test_a_tag_that_is_the_same_is_checked(upstream: HostileUpstream) -> None:
-    """A conditional HEAD that confirms a tag renews the moment of its check, and fetches nothing."""
+    """A conditional HEAD that confirms a tag renews its check, and fetches nothing."""
     image = pushed(upstream, "v1")
     with told(upstream.url) as replica:
         copied(replica, "v1")
@@ -124,7 +124,7 @@ def test_a_deleted_tag_goes(upstream: HostileUpstream) -> None:
 
 
 def test_a_deleted_repository_goes(upstream: HostileUpstream) -> None:
-    """A repository that neither the catalogue nor its own list knows any more goes, links and all."""
+    """A repository that neither catalogue nor list knows any more goes, links and all."""
     pushed(upstream, "v1", repository="shop/gone")
     for number in range(20):
         pushed(upstream, f"v{number}")

@@ -1,5 +1,7 @@
 """Reconcile where the primary is strange, silent or busy: nothing is removed for that."""
 
+from itertools import pairwise
+
 import pytest
 
 from proxy.replication.reconcile import may_remove
@@ -125,7 +127,7 @@ def test_an_emptied_primary_removes_nothing(upstream: HostileUpstream) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 501])
 def test_a_closed_catalogue(upstream: HostileUpstream, status: int) -> None:
-    """Where the primary lists no repositories, those of `watch` and those that were pulled count."""
+    """Where the primary lists no repositories, those of `watch` and those pulled count."""
     with told(upstream.url, replication={"watch": ("shop/watched",)}) as replica:
         closed = upstream.inject(Status(status), path=CATALOGUE, times=None)
         pushed(upstream, "v1", repository="shop/watched")
@@ -230,7 +232,7 @@ def test_a_busy_primary_slows_it_down(upstream: HostileUpstream, status: int) ->
         assert replica.reconcile() is RoundEnd.COMPLETE
         assert busy.fired == 1
         asked = upstream.seen[before:]
-        gaps = [b.at_seconds - a.at_seconds for a, b in zip(asked, asked[1:], strict=False)]
+        gaps = [b.at_seconds - a.at_seconds for a, b in pairwise(asked)]
         assert max(gaps) >= 0.9
         assert upstream.count("HEAD", MANIFESTS) == len(TEN) + 1
         assert replica.running.events("reconcile.ended")[0]["unanswered"] == 0
