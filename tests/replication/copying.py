@@ -47,7 +47,11 @@ class Told:
 
     def reconcile(self) -> RoundEnd:
         """Compare everything with the primary, once."""
-        return self.running.thread.run(self.replication.reconciler.round())
+        return self.running.thread.run(self.replication.repair.reconciler.round())
+
+    def clock(self) -> float:
+        """Give the time by the replica's clock."""
+        return self.running.clock.now()
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward, and let what is due then begin."""

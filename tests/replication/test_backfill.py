@@ -30,7 +30,7 @@ def newest(count: int) -> dict[str, Any]:
 
 
 def status(replica: Told) -> BackfillStatus:
-    return replica.replication.backfill.status
+    return replica.replication.repair.backfill.status
 
 
 def wait_finished(replica: Told) -> BackfillStatus:
@@ -93,8 +93,9 @@ def test_the_time_left_is_estimated(upstream: HostileUpstream) -> None:
     with told(upstream.url, replication=ALL) as replica:
         late.wait_fired(5)
         wait_until(lambda: len(replica.tags) == 5)
-        replica.advance(100)
         wait_until(lambda: status(replica).done == 5)
+        replica.advance(100)  # so that what is done now seems to have taken so long
+        replica.running.thread.run(replica.replication.repair.backfill._look(replica.clock()))
         found = status(replica)
         assert found.eta_seconds == pytest.approx(100, rel=0.2)
         assert found.bytes_total is not None

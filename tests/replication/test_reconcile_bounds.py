@@ -168,10 +168,10 @@ def test_an_unreachable_primary_ends_the_round(upstream: HostileUpstream) -> Non
     with told(upstream.url) as replica:
         ten(upstream, replica)
         assert replica.reconcile() is RoundEnd.COMPLETE
-        proven = replica.replication.reconciler.proven_at
+        proven = replica.replication.repair.reconciler.proven_at
         upstream.cut()
         assert replica.reconcile() is RoundEnd.UNREACHABLE
-        assert replica.replication.reconciler.proven_at == proven
+        assert replica.replication.repair.reconciler.proven_at == proven
         assert replica.tags.keys() == set(TEN)
         (line,) = replica.running.events("reconcile.ended")[1:]
         assert (line["level"], line["end"]) == ("warning", "unreachable")

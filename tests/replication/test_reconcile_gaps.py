@@ -41,14 +41,14 @@ def test_an_answered_gap_stays_answered(upstream: HostileUpstream, store: Path) 
     with told(upstream.url, root=store) as replica:
         gap(replica, 7)
         wait_until(lambda: rounds(replica) == 1)
-        proven = replica.replication.reconciler.proven_at
+        proven = replica.replication.repair.reconciler.proven_at
         assert proven >= replica.replication.journal.trusted_since
     upstream.forget()
     with told(upstream.url, root=store) as replica:
-        assert replica.replication.reconciler.proven_at == proven
+        assert replica.replication.repair.reconciler.proven_at == proven
         replica.tell("v1")
         replica.wait_done()
-        assert not replica.replication.reconciler._is_due()
+        assert not replica.replication.repair.reconciler._is_due()
         assert not upstream.requests(path="/v2/_catalog")
 
 
@@ -78,7 +78,7 @@ def test_a_round_that_found_nobody_comes_again(upstream: HostileUpstream) -> Non
         upstream.cut()
         gap(replica, 7)
         wait_until(lambda: rounds(replica) == 1)
-        assert not replica.replication.reconciler._is_due()
+        assert not replica.replication.repair.reconciler._is_due()
         upstream.restore()
         replica.advance(20)
         wait_until(lambda: rounds(replica) >= 2)
@@ -99,7 +99,7 @@ def test_a_gap_during_a_round_needs_another(upstream: HostileUpstream) -> None:
         gap(replica, 8)
         held.release()
         wait_until(lambda: rounds(replica) == 2)
-        assert not replica.replication.reconciler._is_due()
+        assert not replica.replication.repair.reconciler._is_due()
 
 
 def test_a_held_round_proves_nothing(upstream: HostileUpstream) -> None:
@@ -109,4 +109,4 @@ def test_a_held_round_proves_nothing(upstream: HostileUpstream) -> None:
         copied(replica, "v1")
         del upstream.contents.repositories[REPOSITORY]
         assert replica.reconcile() is RoundEnd.HELD
-        assert replica.replication.reconciler.proven_at == float("-inf")
+        assert replica.replication.repair.reconciler.proven_at == float("-inf")
