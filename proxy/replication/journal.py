@@ -192,13 +192,17 @@ class Journal:
         """Note that nobody has a job any more; it is as it was."""
         self._running.pop(job.target, None)
 
-    async def next_due_in(self) -> float | None:
-        """Give the seconds until a job that nobody has is due; None if there is none."""
+    async def next_due_in(self, below: Priority = Priority.BACKFILL) -> float | None:
+        """Give the seconds until a job that nobody has is due, none after *below*; None if there
+        is none.
+        """
+        running = sum(job.priority <= below for job in self._running.values())
         rows = await self._sidecar.all(
-            "SELECT due_at FROM job WHERE is_dead = 0 ORDER BY due_at LIMIT ?",
-            len(self._running) + 1,
+            "SELECT due_at FROM job WHERE is_dead = 0 AND priority <= ? ORDER BY due_at LIMIT ?",
+            int(below),
+            running + 1,
         )
-        if not rows or len(rows) <= len(self._running):
+        if not rows or len(rows) <= running:
             return None
         return max(0.0, float(str(rows[-1][0])) - self._clock.wall())
 

@@ -8,8 +8,9 @@ import pytest
 from config import Backfill as Policy
 from proxy.replication import backfill as module
 from proxy.replication.backfill import BackfillStatus
+from proxy.replication.journal import Journal
 from proxy.replication.newest import CREATED
-from proxy.replication.work import Trigger
+from proxy.replication.work import Job, Trigger
 from proxy.telemetry.labels import CopyEnd, Finding, RoundEnd
 from tests.fills.conftest import store
 from tests.replication.copying import REPOSITORY, Told, told
@@ -235,3 +236,30 @@ def test_few_tags_cost_nothing(upstream: HostileUpstream) -> None:
         asked = [seen.path.rpartition("/")[2] for seen in upstream.requests("GET", MANIFESTS)]
         assert sorted(asked) == ["v1", "v2"]
         assert {each.end for each in replica.entries()} == {CopyEnd.COMPLETE}
+
+
+def test_waiting_costs_nothing(upstream: HostileUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While half of the places are taken by images on their way, nobody asks the journal again and
+    again for more of them; news go ahead.
+    """
+    asked = []
+    hand_out = Journal.hand_out
+
+    async def counted(self: Journal, *arguments: Any) -> list[Job]:
+        asked.append(arguments)
+        return await hand_out(self, *arguments)
+
+    monkeypatch.setattr(Journal, "hand_out", counted)
+    for number in range(8):
+        pushed(upstream, f"old{number}")
+    held = upstream.inject(Hold(), path=rf"/v2/{REPOSITORY}/manifests/old.", times=None)
+    with told(upstream.url, replication={**ALL, "concurrent": 4}) as replica:
+        held.wait_fired(2)
+        for number in range(3):
+            pushed(upstream, f"new{number}")
+            replica.tell(f"new{number}")
+            wait_until(lambda tag=f"new{number}": tag in replica.tags)
+        assert len(asked) < 20
+        upstream.heal()
+        wait_finished(replica)
+        assert len(replica.tags) == 11
