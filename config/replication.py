@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.choices import ReplicationSource
+from config.choices import Backfill, ReplicationSource
 from config.declare import optional, setting, several
-from config.kinds import choice, duration, integer, origin, path, rate, text
+from config.kinds import boolean, choice, duration, integer, origin, path, rate, text
 from config.values import BytesPerSecond, Duration
 
 REPOSITORIES = text(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*", "repository pattern", "team/**")
 TAGS = text(r"[A-Za-z0-9._*-]{1,128}", "tag pattern", "release-*")
+_NAME = text(r"[a-z0-9._-]+(?:/[a-z0-9._-]+)*", "repository", "team/app")
 _PLATFORM = text(r"[a-z0-9_.-]+/[a-z0-9_.-]+(?:/[a-z0-9_.-]+)?", "platform", "linux/amd64")
 
 
@@ -50,4 +51,35 @@ class ReplicationSettings:
     )
     keep_log: Duration = setting(
         duration("1h", "8760h"), "720h", "Time entries of the replication log are kept."
+    )
+    backfill: Backfill = setting(
+        choice(Backfill),
+        "all",
+        "What a new replica copies of what was there before it: all tags, the newest of each "
+        "repository, or none.",
+    )
+    backfill_newest: int = setting(
+        integer(1, 10_000), 10, "How many tags of each repository `newest` copies."
+    )
+    reconcile_every: Duration = setting(
+        duration("0s", "168h"),
+        "1h",
+        "Time between two comparisons with the primary's catalogue and tags; 0s: only after a gap "
+        "in the event log.",
+    )
+    reconcile_rate: int = setting(
+        integer(1, 10_000),
+        20,
+        "Requests a second that comparing and the choice of the newest tags may cost the primary.",
+    )
+    watch: tuple[str, ...] = several(
+        _NAME,
+        (),
+        "Repositories that are looked at where the primary's catalogue is closed, besides those "
+        "that are here.",
+    )
+    allow_mass_delete: bool = setting(
+        boolean(),
+        False,
+        "Whether a comparison may remove more than 5% of the tags that are here.",
     )

@@ -8,15 +8,19 @@ from functools import partial
 
 from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
+from proxy.app.repair import Repair, build_repair, primary_there
 from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
+from proxy.oci.digest import Digest
 from proxy.oci.platform import Platform
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.assurance import Assurance, NoAssurance
 from proxy.registry.bringing import Bringer
 from proxy.registry.clock import Clock
+from proxy.registry.listings import REFERRERS
 from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
+from proxy.registry.sidecar import Sidecar
 from proxy.replication.assurance import MarkedTags
 from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
@@ -25,6 +29,7 @@ from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
 from proxy.replication.reception import Parking, Reception
+from proxy.replication.referring import Referring
 from proxy.replication.reporting import Reporter
 from proxy.replication.status import Phase, StatusOf
 from proxy.replication.targets import Here, Targets
@@ -61,7 +66,9 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """What copies: the journal takes news, workers do them, the history tells of it."""
+    """What copies: the journal takes news, workers do them, the history tells of it; *repair* looks
+    for what no news told of.
+    """
 
     news: News
     journal: Journal
@@ -69,13 +76,17 @@ class Replication:
     history: History
     reception: Reception | None
     scope: Scope
+    repair: Repair
     status: StatusOf
+    clock: Clock
 
     async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
         """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
             tasks.create_task(self.status.run())
+            tasks.create_task(self.repair.backfill.run(self.clock, log))
+            tasks.create_task(self.repair.reconciler.run())
             if (following := self.news.following) is not None:
                 reporter = Reporter(following.hub, self.history, self.status.now, log)
                 tasks.create_task(reporter.run())
@@ -119,11 +130,15 @@ async def build_replication(
         ground.capacity.usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
         Ahead(),
+        partial(_forget_referrers, ground.sidecar),
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
     here = Here(chain.checks, chain.book, chain.writes, purger)
-    targets = Targets(means, here, chain.primary, scope, clock)
+    there = primary_there(settings, chain, clock)
+    lists = (chain.primary, there.catalogue)
+    referring = Referring(means, lists, chain.book, clock, ground.telemetry.log)
+    targets = Targets(means, here, chain.primary, scope, clock, referring)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
     await journal.open()
     reception = None
@@ -135,16 +150,24 @@ async def build_replication(
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
+    repair = await build_repair(settings, chain, ground, there, journal, scope)
+    history.on_ended = repair.backfill.hear
 
     def phase() -> Phase:
         if news.following is not None and news.following.is_refused:
             return Phase.DRAINING if workers.running else Phase.DRAINED
-        return Phase.RUNNING
+        return Phase.RUNNING if repair.backfill.is_finished else Phase.BACKFILLING
 
-    status = StatusOf(journal, clock, phase, means.ahead)
-    replication = Replication(news, journal, workers, history, reception, scope, status)
+    status = StatusOf(journal, repair.backfill, means.ahead, phase, clock)
+    replication = Replication(
+        news, journal, workers, history, reception, scope, repair, status, clock
+    )
     replication.watch(ground.telemetry.metrics)
     return replication
+
+
+def _forget_referrers(sidecar: Sidecar, repository: Repository, subject: Digest) -> None:
+    sidecar.drop_answers(REFERRERS, repository, str(subject))
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -125,6 +125,7 @@ def _pinned(said: Document, kept: Document) -> Document:
 def _settings(said: Document) -> dict[str, object]:
     """Give the settings that the hub's words make."""
     primary, replication = said["primary"], said.get("replication", {})
+    backfill = replication.get("backfill", {})
     settings: dict[str, object] = {
         "region": said.get("replica", {}).get("region"),
         "primary.url": primary.get("url"),
@@ -135,6 +136,8 @@ def _settings(said: Document) -> dict[str, object]:
         "replication.platforms": replication.get("platforms"),
         "replication.bandwidth": replication.get("bandwidth_bytes"),
         "replication.concurrent": replication.get("concurrent"),
+        "replication.backfill": backfill.get("policy"),
+        "replication.backfill_newest": backfill.get("newest"),
     }
     domain = primary.get("domain")
     if domain and domain != urlsplit(str(primary.get("url"))).netloc:

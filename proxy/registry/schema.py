@@ -58,5 +58,14 @@ CREATE TABLE parked (
 );
 """
 
-STEPS = (_FIRST, _CAPACITY, _JOBS)
+# What was there before the replica was, and what becomes of it; `tag` is empty for the repository.
+_BACKFILL = """
+CREATE TABLE backfill (
+    repository TEXT NOT NULL, tag TEXT NOT NULL, state INTEGER NOT NULL,
+    PRIMARY KEY (repository, tag)
+) WITHOUT ROWID;
+CREATE INDEX backfill_state ON backfill (state);
+"""
+
+STEPS = (_FIRST, _CAPACITY, _JOBS, _BACKFILL)
 VERSION = len(STEPS)

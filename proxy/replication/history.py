@@ -108,6 +108,8 @@ class History:
         self._latest = 0.0
         self.has_news = asyncio.Event()
         """Set whenever an entry was written."""
+        self.on_ended: Callable[[Entry], None] = lambda _: None
+        """Told of each entry that ended."""
 
     def began(self, job: Job) -> Entry:
         """Note that work on a job begins."""
@@ -138,6 +140,7 @@ class History:
     def _end(self, entry: Entry) -> Entry:
         ended = replace(entry, ended_at=self._wall())
         self._put(ended)
+        self.on_ended(ended)
         return ended
 
     def _put(self, entry: Entry) -> None:

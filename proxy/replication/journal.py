@@ -59,6 +59,8 @@ class Journal:
         """Set whenever there may be a job that wasn't there before."""
         self.trusted_since = float("inf")
         """Wall-clock seconds from which on no news were missed."""
+        self.has_gap = asyncio.Event()
+        """Set when news were missed, or may have been."""
 
     async def open(self) -> None:
         """Read which jobs there are, and since when nothing was missed."""
@@ -84,6 +86,7 @@ class Journal:
         since = self._clock.wall()
         await self._write([(_FACT, (_CURSOR, str(cursor))), (_FACT, (_SINCE, str(since)))])
         self.trusted_since = since
+        self.has_gap.set()
 
     # --- news -------------------------------------------------------------------------------------
 
@@ -94,6 +97,10 @@ class Journal:
             Mark(each.repository, each.reference if isinstance(each.reference, Tag) else None)
             for each in tags
         ]
+
+    def has_any(self, targets: Iterable[Target]) -> bool:
+        """Say whether there is a job for any of some targets, given up or not."""
+        return any(target in self._targets for target in targets)
 
     async def accept(self, notices: Sequence[Notice]) -> None:
         """Take what the hub's log says, up to the last of *notices*.
@@ -185,13 +192,17 @@ class Journal:
         """Note that nobody has a job any more; it is as it was."""
         self._running.pop(job.target, None)
 
-    async def next_due_in(self) -> float | None:
-        """Give the seconds until a job that nobody has is due; None if there is none."""
+    async def next_due_in(self, below: Priority = Priority.BACKFILL) -> float | None:
+        """Give the seconds until a job that nobody has is due, none after *below*; None if there
+        is none.
+        """
+        running = sum(job.priority <= below for job in self._running.values())
         rows = await self._sidecar.all(
-            "SELECT due_at FROM job WHERE is_dead = 0 ORDER BY due_at LIMIT ?",
-            len(self._running) + 1,
+            "SELECT due_at FROM job WHERE is_dead = 0 AND priority <= ? ORDER BY due_at LIMIT ?",
+            int(below),
+            running + 1,
         )
-        if not rows or len(rows) <= len(self._running):
+        if not rows or len(rows) <= running:
             return None
         return max(0.0, float(str(rows[-1][0])) - self._clock.wall())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from proxy import __version__
 from proxy.registry.clock import Clock
+from proxy.replication.backfill import Backfill, BackfillStatus
 from proxy.replication.copying import Ahead
 from proxy.replication.journal import Journal
 from proxy.replication.work import Trigger
@@ -40,6 +41,7 @@ class Status:
     bytes_behind: int
     eta_seconds: float | None
     dead: int
+    backfill: BackfillStatus
     at: float
 
     def as_document(self) -> dict[str, Any]:
@@ -50,7 +52,13 @@ class Status:
             "lag_seconds": round(self.lag_seconds, 3),
             "queue": self.queue,
             "bytes_behind": self.bytes_behind,
-            "eta_seconds": self.eta_seconds,
+            "eta_seconds": self.eta_seconds or self.backfill.eta_seconds,
+            "backfill": {
+                "done": self.backfill.done,
+                "total": self.backfill.total,
+                "bytes_done": self.backfill.bytes_done,
+                "bytes_total": self.backfill.bytes_total or self.backfill.bytes_done,
+            },
             "version": __version__,
             "at": self.at,
         }
@@ -60,15 +68,22 @@ class StatusOf:
     """Looks at a replica's replication every few seconds; `latest` is what it last saw."""
 
     def __init__(
-        self, journal: Journal, clock: Clock, phase: Callable[[], Phase], ahead: Ahead
+        self,
+        journal: Journal,
+        backfill: Backfill,
+        ahead: Ahead,
+        phase: Callable[[], Phase],
+        clock: Clock,
     ) -> None:
         self._journal = journal
+        self._backfill = backfill
         self._clock = clock
         self._phase = phase
         self._ahead = ahead
         self._rate = 0.0
         self._window = (clock.now(), 0)
-        self.latest = Status(Phase.STARTING, None, 0.0, 0, 0, None, 0, clock.wall())
+        standing = (None, 0.0, 0, 0, None, 0, backfill.status)
+        self.latest = Status(Phase.STARTING, *standing, clock.wall())
 
     async def run(self) -> None:
         """Look for ever."""
@@ -101,6 +116,7 @@ class StatusOf:
             self._ahead.size_bytes,
             self._eta_seconds(),
             len(await self._journal.dead(MAX_DEAD)),
+            self._backfill.status,
             wall,
         )
         return self.latest

@@ -7,10 +7,12 @@ from proxy.telemetry.labels import (
     CopyEnd,
     DecisionUse,
     FillEnd,
+    Finding,
     HeaderRefusal,
     Kind,
     Origin,
     Outcome,
+    RoundEnd,
     Told,
 )
 
@@ -71,6 +73,15 @@ class Metrics(Exposition):
             registry=self.registry,
             buckets=_REPLICATION_SECONDS,
         )
+        self._findings = self._tally(
+            "reconcile_findings", "Tags found to be otherwise at the primary.", kind=Finding
+        )
+        self._rounds = self._tally("reconcile_rounds", "Comparisons ended.", end=RoundEnd)
+        self.held_deletions = Gauge(
+            "proxima_reconcile_held_deletions",
+            "Tags that are gone at the primary, too many to be removed without leave.",
+            registry=self.registry,
+        )
         self._fills_by = {end: self._fills.labels(end) for end in FillEnd}
 
     def _gauge_of_amplification(self) -> None:
@@ -111,6 +122,14 @@ class Metrics(Exposition):
         self._copies[end,] += 1
         self.replicated_bytes.inc(moved_bytes)
         self.saved_bytes.inc(saved_bytes)
+
+    def found(self, kind: Finding, count: int = 1) -> None:
+        """Count tags that are otherwise at the primary."""
+        self._findings[kind,] += count
+
+    def reconciled(self, end: RoundEnd) -> None:
+        """Count one comparison with the primary, once."""
+        self._rounds[end,] += 1
 
     def header_refused(self, reason: HeaderRefusal) -> None:
         """Count one connection that was closed before its PROXY header was through."""

@@ -95,6 +95,12 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "replication.keep_log": ("24h", 86_400.0),
     "tags.verify_every": ("30s", 30.0),
     "tags.idle_verify": ("5m", 300.0),
+    "replication.backfill": ("newest", "newest"),
+    "replication.backfill_newest": ("3", 3),
+    "replication.reconcile_every": ("10m", 600.0),
+    "replication.reconcile_rate": ("5", 5),
+    "replication.watch": ("team/app,shop/api", ("team/app", "shop/api")),
+    "replication.allow_mass_delete": ("true", True),
     "log.level": ("debug", "debug"),
 }
 # What must come along for a setting to be complete.
