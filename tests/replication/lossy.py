@@ -104,6 +104,7 @@ class Region:
     """One life of a replica."""
 
     tags: FreshTags
+    book: TagBook
     checks: TagChecks
     marks: Marks
     lease: Lease
@@ -148,7 +149,7 @@ async def opened_region(
         tags = FreshTags(ground.fill, book, checks, times, log)
         intake = Intake(journal, marks, lease, ground.fill.forget_negatives, log)
         try:
-            yield Region(tags, checks, marks, lease, Subscription(hub, intake, clock, log))
+            yield Region(tags, book, checks, marks, lease, Subscription(hub, intake, clock, log))
         finally:
             await checks.close()
             await sidecar.close()

@@ -26,6 +26,7 @@ from proxy.oci.reference import Tag
 from tests.registry_store.ground import A, Heard, ManualClock
 from tests.replication.hubs import LEASE_SECONDS, MemoryHub, MemoryJournal
 from tests.replication.lossy import (
+    DIGESTS,
     IDLE_VERIFY,
     IMAGES,
     TTL,
@@ -87,10 +88,10 @@ class LossyPrimary(RuleBasedStateMachine):
         self.shown = dict.fromkeys(TAGS, 0)
         self.told_of = dict.fromkeys(TAGS, 0)
         self.pulling: list[Pulling] = []
-        self.longest_trip = 0.0
+        self.trips: list[tuple[float, float]] = []
         self.epochs = 0
         self._open()
-        self.stay_in_step(1, [], list(TAGS))
+        self.stay_in_step(1, 1000, [], list(TAGS))
 
     def _open(self) -> None:
         self.stack = AsyncExitStack()
@@ -112,13 +113,26 @@ class LossyPrimary(RuleBasedStateMachine):
     def push(
         self, tag: Tag, image: int, times: int | None, is_followed: bool, pulled: list[Tag]
     ) -> None:
+        self._move(tag, image, times)
+        if is_followed:
+            self.follow(1000)
+        self._pull_all(pulled)
+
+    def _move(self, tag: Tag, image: int, times: int | None) -> int:
         state = self.primary.histories[tag].move(image, self.clock.now())
         self.clock.pass_(0.5)
         self.sent.append(Sent(pushed(tag, image), state))
         if times is not None:
             self._arrive(self.sent.pop(), times)
-        if is_followed:
-            self.follow(1000)
+        return state
+
+    @rule(tag=tags, image=images, times=arrivals, pulled=pulls)
+    def push_through_the_replica(
+        self, tag: Tag, image: int, times: int | None, pulled: list[Tag]
+    ) -> None:
+        state = self._move(tag, image, times)
+        self.runner.run(self.region.book.apply(A, tag, DIGESTS[image], self.clock.now()))
+        self.shown[tag] = state
         self._pull_all(pulled)
 
     @precondition(lambda self: self.sent)
@@ -170,10 +184,27 @@ class LossyPrimary(RuleBasedStateMachine):
             assert tag is not None
             self.told_of[tag] = max(self.told_of[tag], sent.state)
 
-    @rule(seconds=st.sampled_from([0.0, 0.1, LEASE_SECONDS - 1, 100.0]), pulled=pulls)
-    def ask_for_a_lease(self, seconds: float, pulled: list[Tag]) -> None:
-        """The hub's answer takes a while."""
-        self.runner.run(self._ask_for_a_lease(seconds))
+    @rule(
+        seconds=st.sampled_from([0.1, LEASE_SECONDS - 1, 100.0]),
+        tag=tags,
+        image=images,
+        times=arrivals,
+        pulled=pulls,
+    )
+    def wait_for_a_lease(
+        self, seconds: float, tag: Tag, image: int, times: int | None, pulled: list[Tag]
+    ) -> None:
+        """The hub's answer takes a while; a tag moves meanwhile."""
+
+        def meanwhile() -> None:
+            self.clock.pass_(seconds / 2)
+            self._move(tag, image, times)
+            self.clock.pass_(seconds / 2)
+
+        self.hub.before_answer = meanwhile
+        self.runner.run(self.region.lease.ask())
+        self._pull_all(pulled)
+        self.clock.pass_(LEASE_SECONDS - 2)
         self._pull_all(pulled)
 
     async def _ask_for_a_lease(self, seconds: float) -> None:
@@ -196,18 +227,23 @@ class LossyPrimary(RuleBasedStateMachine):
         self.clock.pass_(seconds)
         self._pull_all(pulled)
 
-    @rule(steps=st.sampled_from([1, 7, 7, 61]), during=pulls, pulled=pulls)
-    def stay_in_step(self, steps: int, during: list[Tag], pulled: list[Tag]) -> None:
-        """A while under a lease that is renewed in time."""
-        self.runner.run(self._stay_in_step(steps))
+    @rule(
+        steps=st.sampled_from([1, 7, 61]),
+        most=st.sampled_from([0, 1000, 1000]),
+        during=pulls,
+        pulled=pulls,
+    )
+    def stay_in_step(self, steps: int, most: int, during: list[Tag], pulled: list[Tag]) -> None:
+        """A while in which the lease is renewed in time, whether events come in or hang."""
+        self.runner.run(self._stay_in_step(steps, most))
         self._pull_all(during)
         self.clock.pass_(1.0)
         self._pull_all(pulled)
 
-    async def _stay_in_step(self, steps: int) -> None:
+    async def _stay_in_step(self, steps: int, most: int) -> None:
         for _ in range(steps):
             self.clock.pass_(LEASE_SECONDS / 3)
-            await self._follow(1000)
+            await self._follow(most)
             await self._ask_for_a_lease(0.1)
 
     # --- pulls ------------------------------------------------------------------------------------
@@ -258,7 +294,8 @@ class LossyPrimary(RuleBasedStateMachine):
         assert states[-1] >= pull.told_of, "older than an event that was taken"
         if pull.is_leased:
             assert states[-1] >= self._due_under_lease(pull), "older than an event at the hub"
-        bound = (IDLE_VERIFY if pull.is_leased else TTL) + self.longest_trip
+        bound = IDLE_VERIFY if pull.is_leased else TTL
+        bound += max((took for end, took in self.trips if end >= pull.began_at - bound), default=0)
         age = pull.began_at - history.until(states[-1])
         assert age <= bound + 1e-6, "older than was promised"
         event(f"leased: {pull.is_leased}, stale: {age > 0}")
@@ -273,14 +310,14 @@ class LossyPrimary(RuleBasedStateMachine):
 
     @rule(
         before=pulls,
-        moved=st.lists(st.tuples(tags, images, arrivals), max_size=2),
+        moved=st.lists(st.tuples(tags, images, arrivals, st.booleans()), max_size=2),
         after=pulls,
         seconds=st.sampled_from([0.0, 0.0, 1.0, TTL, IDLE_VERIFY]),
     )
     def answer_slowly(
         self,
         before: list[Tag],
-        moved: list[tuple[Tag, int, int | None]],
+        moved: list[tuple[Tag, int, int | None, bool]],
         after: list[Tag],
         seconds: float,
     ) -> None:
@@ -288,11 +325,14 @@ class LossyPrimary(RuleBasedStateMachine):
         gate = self.primary.gate = asyncio.Event()
         gated_at = self.clock.now()
         self._pull_all(before)
-        for tag, image, times in moved:
-            self.push(tag, image, times, True, after)
+        for tag, image, times, is_ours in moved:
+            if is_ours:
+                self.push_through_the_replica(tag, image, times, after)
+            else:
+                self.push(tag, image, times, is_followed=True, pulled=after)
         self.clock.pass_(seconds)
         self._pull_all(after)
-        self.longest_trip = max(self.longest_trip, self.clock.now() - gated_at)
+        self.trips.append((self.clock.now(), self.clock.now() - gated_at))
         self.primary.gate = None
         gate.set()
         self.runner.run(self._all_end())
@@ -316,4 +356,6 @@ class LossyPrimary(RuleBasedStateMachine):
 
 
 TestLossyPrimary = LossyPrimary.TestCase
-TestLossyPrimary.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestLossyPrimary.settings = settings(
+    max_examples=100, stateful_step_count=30, deadline=None, print_blob=True
+)
