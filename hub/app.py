@@ -8,25 +8,27 @@ from typing import Any
 from aiohttp import web
 
 from config import HubSecrets, HubSettings, hub_secrets
+from hub.api.description import described
 from hub.clock import Clock, SystemClock
 from hub.database import Database, DatabaseUnavailable
 from hub.lease import Leases
 from hub.log.log import Limits as LogLimits
 from hub.log.log import Log
-from hub.members import Members, NoMembers
+from hub.members import Members
 from hub.network import open_pusher
 from hub.receiving.intake import Intake
 from hub.receiving.operators import ReceivingVerbs
 from hub.receiving.parked import ParkedLetters
 from hub.receiving.receiver import Receiver
+from hub.regional import Regional
 from hub.sentinel.sentinel import NoSentinel, Sentinel
 from hub.subscription.events import Subscriptions
 from hub.subscription.feed import Feed
 from hub.telemetry import HubTelemetry
 from hub.web.application import api_application
 from hub.web.bearers import Operators
-from hub.web.listener import Listener
 from proxy.events.authenticity import Authenticity
+from proxy.serving.listener import Listener
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
 from proxy.serving.tls import Certificates
@@ -48,7 +50,7 @@ class Hub:
         members: Members | None = None,
     ) -> None:
         self._settings = settings
-        self._members = members or NoMembers()
+        self._given_members = members
         self._clock = clock or SystemClock()
         self._telemetry = HubTelemetry(log, HubMetrics())
         self._stack = AsyncExitStack()
@@ -76,6 +78,11 @@ class Hub:
         self._stack.push_async_callback(self._database.close)
         self._log = await self._open_log()
         self._feed = Feed(self._log, self._settings.subscription.buffer, self._telemetry)
+        self._regional = Regional(
+            self._settings, self._database, self._log, self._clock, self._telemetry
+        )
+        await self._regional.open()
+        self._members = self._given_members or self._regional.instances
         self._proof = self._open_proof()
         parked = await self._open_parked()
         self._watch(parked)
@@ -84,6 +91,7 @@ class Hub:
         self._own(self._feed.run(self._settings.subscription.heartbeat))
         if isinstance(self._proof, Sentinel):
             self._own(self._proof.run(self._settings.sentinel.every))
+        self._own(self._regional.run())
         self._own(self._trim())
         self._own(self._measure_lag())
         self._state = "ready"
@@ -124,12 +132,15 @@ class Hub:
         self._subscriptions = Subscriptions(
             self._log, self._feed, self._members, settings.subscription.max_streams
         )
-        return [
-            *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
-            *ReceivingVerbs(intake, parked, self._log, operators).routes(),
-            *self._subscriptions.routes(),
-            *Leases(self._log, self._members, self._proof, settings.lease.seconds).routes(),
-        ]
+        return described(
+            [
+                *self._regional.routes(self._feed, operators),
+                *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
+                *ReceivingVerbs(intake, parked, self._log, operators).routes(),
+                *self._subscriptions.routes(),
+                *Leases(self._log, self._members, self._proof, settings.lease.seconds).routes(),
+            ]
+        )
 
     def _watch(self, parked: ParkedLetters) -> None:
         metrics, log, database = self._telemetry.metrics, self._log, self._database
@@ -220,6 +231,7 @@ class Hub:
         await self._listener.close()
         self._subscriptions.is_draining = True
         self._feed.drain(self._settings.subscription.reconnect_within)
+        self._regional.drain()
         await self._listener.end()
         await self._end_tasks()
         await self._stack.aclose()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hub.cli.settings import client_of, load_settings
-from hub.client import HubClient, HubRefused, token_in
+from proxy.net.hub_client import HubClient, HubRefused, token_in
 
 PAGE = 100
 

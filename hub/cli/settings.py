@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from config import ConfigError, HubSettings, check_hub, hub_secrets, load_hub, settings_of
-from hub.client import HubClient
+from proxy.net.hub_client import HubClient
 
 
 def load_settings(arguments: argparse.Namespace) -> HubSettings | None:

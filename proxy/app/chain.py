@@ -1,5 +1,6 @@
 """The store and the chain of pullers over it, from the settings."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from config import Secret, Settings, read_password
 from proxy.app.network import Network
 from proxy.oci.caller import REPLICA
 from proxy.registry.access import Authorized
+from proxy.registry.assurance import Assurance
 from proxy.registry.callers import KnownCallers
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock
@@ -15,8 +17,10 @@ from proxy.registry.decisions import Decisions
 from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
 from proxy.registry.flights import FillLimits
+from proxy.registry.freshness import Freshness, TagRules, TagTimes
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
+from proxy.registry.pace import Pace
 from proxy.registry.patterns import freshness_by_pattern
 from proxy.registry.primary import Primary
 from proxy.registry.promoting import Promoting
@@ -24,11 +28,13 @@ from proxy.registry.realm import Realm
 from proxy.registry.room import Limits, Room
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.store import Store
+from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import TagBook
-from proxy.registry.tags import Freshness, FreshTags, TagRules
+from proxy.registry.tags import FreshTags
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
+from proxy.registry.writes import Writes
 from proxy.telemetry import Telemetry
 
 
@@ -38,11 +44,15 @@ class Chain:
 
     puller: Authorized
     tags: FreshTags
+    checks: TagChecks
     fill: CacheFill
     store: Store
     primary: Primary
+    fetcher: Fetcher
     book: TagBook
     rules: TagRules
+    writes: Writes
+    pace: Pace
 
 
 def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
@@ -81,7 +91,7 @@ def tag_rules(settings: Settings) -> TagRules:
     policy = freshness_by_pattern(
         [(rule.repositories, rule.tags, Freshness(rule.freshness)) for rule in tags.policies]
     )
-    return TagRules(policy, tags.ttl, tags.stale_limit)
+    return TagRules(policy, tags.ttl, tags.stale_limit, tags.verify_every, tags.idle_verify)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,7 @@ class Ground:
     realm: Realm
     tokens: TokenService
     callers: KnownCallers
+    assurance: Assurance
     clock: Clock
     telemetry: Telemetry
 
@@ -109,19 +120,23 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     )
     has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
     fetcher = Fetcher(primary, has_own_identity=has_own_identity)
-    fill = _cache_fill(settings, store, fetcher, ground.telemetry)
+    pace = Pace(settings.replication.bandwidth, asyncio.get_running_loop().time)
+    fill = _cache_fill(settings, store, fetcher, ground.telemetry, pace)
     book = TagBook(store.tree, ground.sidecar, ground.clock, log)
     rules = tag_rules(settings)
-    tags = FreshTags(fill, book, fetcher, rules, ground.clock, log)
-    stack.push_async_callback(tags.close)
+    times = TagTimes(rules, book.age, ground.assurance)
+    checks = TagChecks(fill, book, fetcher, times, ground.clock)
+    stack.push_async_callback(checks.close)
+    tags = FreshTags(fill, book, checks, times, log)
     promoting = Promoting(tags, ground.capacity.usage, store.room)
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
-    return Chain(puller, tags, fill, store, primary, book, rules)
+    writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
+    return Chain(puller, tags, checks, fill, store, primary, fetcher, book, rules, writes, pace)
 
 
 def _cache_fill(
-    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry
+    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry, pace: Pace
 ) -> CacheFill:
     fill = settings.fill
     uncached = Uncached(
@@ -137,6 +152,7 @@ def _cache_fill(
         max_orphans=fill.max_orphans,
         may_serve_unverified_parts=fill.unverified_ranges,
         max_lanes=fill.connections,
-        max_more_lanes=settings.primary.max_connections // 2,
+        max_all_lanes=settings.primary.max_connections // 8,
+        pace=pace,
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

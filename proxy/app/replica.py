@@ -1,7 +1,7 @@
 """A replica's life: open the store, listen, serve, drain."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -9,12 +9,17 @@ from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate
+from proxy.app.garbage import long_collections_once
+from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
+from proxy.app.receiving import open_receiver
 from proxy.app.reload import Reloader
+from proxy.app.replication import News, Replication, build_replication, open_news, scope_of
 from proxy.app.verbs import verbs_of_replica
 from proxy.net.breakers import BreakerState
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
+from proxy.registry.assurance import Assurance
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import Clock, SystemClock
 from proxy.registry.credentials import CredentialKeeper
@@ -39,8 +44,6 @@ from proxy.web.listener import Listeners
 from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
 
-LAG_PERIOD_SECONDS = 0.25
-BUSY_LAG_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
@@ -48,16 +51,27 @@ CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 class Replica:
     """One region's proxy. `start` it, then `stop` it; both once."""
 
-    def __init__(self, settings: Settings, log: EventLog, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        log: EventLog,
+        clock: Clock | None = None,
+        assurance: Assurance | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
+        self._told_by = News(assurance) if assurance is not None else None
         self._telemetry = Telemetry(log, Metrics())
         self._stack = AsyncExitStack()
         self._tasks: set[asyncio.Task[None]] = set()
         self._state = "starting"
         self._drain_until = float("inf")
-        self._lag_seconds = 0.0
+        self._lag = LoopLag(self._telemetry.metrics)
+        self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
+        self.notification_addresses: list[Address] = []
+        self.on_hub_settings: Callable[[], None] = lambda: None
+        """Called when the hub has other settings for this replica than it had."""
 
     async def start(self) -> None:
         """Open the store and listen.
@@ -73,12 +87,14 @@ class Replica:
 
     async def _start(self) -> None:
         settings, stack = self._settings, self._stack
+        stack.enter_context(long_collections_once())
         tree = Tree(settings.store.root, self._telemetry)
         await tree.open()
         stack.push_async_callback(tree.close)
         key = await tree.run(load_or_make_key, tree.layout.signing_key, tree.layout.spool)
         issuer = Issuer(key, int(settings.access.token_lifetime), self._clock.wall)
         network = open_network(settings, f"proxima-{issuer.key_id}", self._clock.now, stack)
+        self._news = self._told_by or open_news(settings, self._clock, self._telemetry.log, stack)
         ground = await self._ground(tree, network)
         self._chain = build_chain(settings, ground, stack)
         self._forwarding = Forwarding(settings.access.trusted_proxies)
@@ -87,11 +103,13 @@ class Replica:
         self._watch(network, ground)
         await self._open_ops(network)
         await self._open_control(ground)
+        await self._replicate(ground)
         await self._listen(self._gate)
+        await self._receive()
         ground.capacity.start()
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
-        self._own(self._measure_lag())
+        self._own(self._lag.run())
         self._own(tree.health.watch(lambda: tree.run(is_fit, tree.layout.spool)))
         self._own(self._scrub(ground).run(settings.store.scrub_within))
         self._state = "ready"
@@ -116,9 +134,21 @@ class Replica:
             realm,
             tokens,
             known_callers(self._settings, self._clock),
+            self._news.assurance,
             self._clock,
             self._telemetry,
         )
+
+    async def _replicate(self, ground: Ground) -> None:
+        """Begin to copy what is pushed, where somebody tells of it."""
+        if self._news.marks is None:
+            return
+        self.replication = await build_replication(self._settings, self._chain, ground, self._news)
+        log = self._telemetry.log
+        self._own(self.replication.run(self._chain, log, self._hub_has_settings))
+
+    def _hub_has_settings(self) -> None:
+        self.on_hub_settings()
 
     # --- listening --------------------------------------------------------------------------------
 
@@ -142,6 +172,16 @@ class Replica:
         await self._listeners.open(tuple((each.host, each.port) for each in settings.registry))
         if certificates:
             self._own(certificates.follow())
+
+    async def _receive(self) -> None:
+        """Take the primary's notifications, where that is asked for."""
+        reception = self.replication.reception if self.replication is not None else None
+        if reception is None or not self._settings.listen.notifications:
+            return
+        context = self._certificates.context if self._certificates is not None else None
+        self.notification_addresses = await open_receiver(
+            self._settings, reception, context, self._clock, self._telemetry.log, self._stack
+        )
 
     def _read_certificates(self) -> Certificates | None:
         tls = self._settings.tls
@@ -217,18 +257,10 @@ class Replica:
 
     def _scrub(self, ground: Ground) -> Scrub:
         scrub = Scrub(ground.store, ground.sidecar, self._clock, self._telemetry)
-        scrub.is_busy = lambda: self._lag_seconds > BUSY_LAG_SECONDS
+        scrub.is_busy = lambda: self._lag.is_busy
         metrics = self._telemetry.metrics
         metrics.watch("scrub_progress_ratio", "How far the scrub is.", lambda: scrub.progress)
         return scrub
-
-    async def _measure_lag(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + LAG_PERIOD_SECONDS
-            await asyncio.sleep(LAG_PERIOD_SECONDS)
-            self._lag_seconds = max(0.0, loop.time() - due)
-            self._telemetry.metrics.loop_lag.observe(self._lag_seconds)
 
     async def _forget_credentials(self, keeper: CredentialKeeper) -> None:
         """Let go of passwords that nobody uses any more, whether somebody comes or not."""
@@ -242,6 +274,8 @@ class Replica:
         Raises: ConfigError: nothing has changed.
         """
         made = await self._reloader.reload(fresh)
+        if self.replication is not None:
+            self.replication.scope.become(scope_of(made.settings))
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.reread)
         return made

@@ -7,8 +7,9 @@ from proxy.net.link import PrivateLink
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, RegistryError, StoreUnavailable, Unavailable
 from proxy.oci.manifest import INDEX_TYPES, children_of
-from proxy.oci.reference import Reference, Repository, Tag
+from proxy.oci.reference import Reference, Repository
 from proxy.oci.request import BlobPull
+from proxy.registry.freshness import Freshness, Outlook, Verdict
 from proxy.registry.layout import LinkKind
 from proxy.registry.pins import Pins
 from proxy.registry.realm import Realm
@@ -90,15 +91,8 @@ class Explainer:
         if state is None:
             found.steps.append("The tag was never seen here: the primary is asked for it.")
             return None
-        age = self._book.age(state)
-        found.steps.append(self._tag_step(repository, reference, age))
+        found.steps += _tag_steps(self._tags.outlook(repository, reference), self._book.age(state))
         return state.digest
-
-    def _tag_step(self, repository: Repository, tag: Tag, age: float) -> str:
-        when = "never in this store" if age == float("inf") else f"{age:.0f} s ago"
-        policy, is_fresh = self._tags.outlook(repository, tag)
-        does = "answered from here" if is_fresh else "checked at the primary with a HEAD first"
-        return f"The tag was checked {when}; its policy is {policy}: it would be {does}."
 
     async def _look(self, found: Explanation, repository: Repository, digest: Digest) -> None:
         try:
@@ -185,3 +179,29 @@ class Explainer:
         found.steps.append(
             f"The primary {self._link.origin} authenticates: {challenge.scheme}{where}."
         )
+
+
+_DOES = {
+    Verdict.ANSWER: "answered from here",
+    Verdict.RENEW: "answered from here, and checked at the primary behind the answer",
+    Verdict.ASK: "checked at the primary with a HEAD first",
+    Verdict.ASK_ANEW: "checked at the primary with a HEAD first",
+}
+
+
+def _tag_steps(outlook: Outlook, age: float) -> list[str]:
+    when = "never in this store" if age == float("inf") else f"{age:.0f} s ago"
+    does = _DOES[outlook.verdict]
+    checked = f"The tag was checked {when}; its policy is {outlook.policy}: it would be {does}."
+    return [checked] if outlook.policy is not Freshness.EVENT else [checked, _event_step(outlook)]
+
+
+def _event_step(outlook: Outlook) -> str:
+    """Say what is known of events."""
+    if outlook.is_dirty:
+        return "An event says that the tag may have changed since it was checked."
+    if not outlook.is_leased:
+        return "There is no lease from a hub now: events may be missing, and age counts."
+    if not outlook.is_covered:
+        return "The lease is live, but events before it may have been missed since that check."
+    return "The lease is live, and no event since that check tells of the tag."

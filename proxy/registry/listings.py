@@ -17,9 +17,9 @@ from proxy.oci.reference import Repository
 from proxy.oci.request import Action, Catalog, Listing, Referrers, TagList
 from proxy.registry.callers import KnownCallers
 from proxy.registry.clock import Clock
+from proxy.registry.freshness import TagRules
 from proxy.registry.primary import Primary
 from proxy.registry.sidecar import AnswerRow, Sidecar
-from proxy.registry.tags import TagRules
 
 MAX_LISTING_BYTES = 16 << 20
 TAGS = "tags"

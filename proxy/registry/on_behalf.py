@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from proxy.net.link import PrivateLink
 from proxy.net.session import Answer
-from proxy.oci.caller import ANONYMOUS
+from proxy.oci.caller import ANONYMOUS, REPLICA
 from proxy.oci.challenge import Scheme, repository_scope
 from proxy.oci.errors import BadGateway, Denied, RegistryError, Unauthorized
 from proxy.oci.manifest import ACCEPT_ALL
@@ -129,7 +129,7 @@ class OnBehalf:
         Raises: Unauthorized: the caller's credential isn't held any more, or not accepted.
         """
         credential = self._known.keeper.credential(asked.caller)
-        if credential is None and asked.caller != ANONYMOUS:
+        if credential is None and asked.caller not in (ANONYMOUS, REPLICA):
             raise Unauthorized("log in again", error="invalid_token")
         challenge = await self._realm.challenge()
         repository = _repository(asked)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from proxy.oci.reference import Repository, Tag
-from proxy.registry.tags import Freshness
+from proxy.registry.freshness import Freshness
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

@@ -1,85 +1,31 @@
 """Tags: how fresh an answer by tag is, and what happens when the primary can't be asked.
 
 Rules:
-- Checks of one tag are serialised.
+- How fresh an answer has to be says `freshness`; how the primary is asked `tag_checks`.
 - Unreachable, 5xx, 429 and answers that can't be used: the last known digest, marked stale, up to
-  `stale_limit` after its last check. Where the primary named a time to come again (Retry-After), it
-  isn't asked about known tags for that caller before.
+  `stale_limit` after its last check. Where the primary named a time to come again, the same.
 - 401, 403, 404, 412, 451: that is the answer to this client. A tag is removed here only by a
   confirmed 404 (in the spec's words, on a GET), twice at least five seconds apart.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from proxy.oci.caller import Caller
-from proxy.oci.descriptor import Descriptor
 from proxy.oci.digest import Digest
-from proxy.oci.errors import (
-    Absent,
-    BadGateway,
-    Denied,
-    ManifestUnknown,
-    RegistryError,
-    Unauthorized,
-    Unavailable,
-)
-from proxy.oci.manifest import SCHEMA1_TYPES
+from proxy.oci.errors import BadGateway, ManifestUnknown, RegistryError, Unavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.oci.request import ManifestPull, Pull
 from proxy.oci.span import RangeRequest
-from proxy.registry.bounded import BoundedMap
-from proxy.registry.clock import Clock
-from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill
+from proxy.registry.freshness import Outlook, TagTimes, Verdict
 from proxy.registry.primary import Fetched
 from proxy.registry.puller import Bytes, Content, Resolution
-from proxy.registry.single_flight import SingleFlight
 from proxy.registry.store import bytes_content, part_of
+from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import TagBook, TagState
 from proxy.telemetry.labels import Origin
 from proxy.telemetry.logs import EventLog
 
-MAX_QUIET_SECONDS = 300
-MAX_QUIET_CALLERS = 10_000
-
-
-class Freshness(StrEnum):
-    """When the primary is asked about a tag that is known here."""
-
-    EVENT = "event"
-    """When an event says so; without a lease as TTL."""
-    TTL = "ttl"
-    """When the last check is older than `ttl`."""
-    ALWAYS = "always"
-    """On every pull."""
-    NEVER = "never"
-    """Never: such tags don't move."""
-
-
-@dataclass(slots=True)
-class TagRules:
-    """The policy by repository and tag; `ttl` and `stale_limit` in seconds.
-
-    All who go by the rules share them: what they become counts from the next answer on.
-    """
-
-    policy: Callable[[Repository, Tag], Freshness]
-    ttl: float
-    stale_limit: float
-
-    def become(self, other: "TagRules") -> None:
-        """Take over other rules."""
-        self.policy, self.ttl, self.stale_limit = other.policy, other.ttl, other.stale_limit
-
-
-@dataclass(frozen=True, slots=True)
-class _Quiet:
-    """The primary wants to be left alone *until*, as it said with *error*."""
-
-    until: float
-    error: Unavailable
+_ANSWERED = (Verdict.ANSWER, Verdict.RENEW)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +44,15 @@ class FreshTags:
         self,
         inner: CacheFill,
         book: TagBook,
-        fetcher: Fetcher,
-        rules: TagRules,
-        clock: Clock,
+        checks: TagChecks,
+        times: TagTimes,
         log: EventLog,
     ) -> None:
         self._inner = inner
         self._book = book
-        self._fetcher = fetcher
-        self._rules = rules
-        self._clock = clock
+        self._checks = checks
+        self._times = times
         self._log = log
-        self._quiet: BoundedMap[Caller, _Quiet] = BoundedMap(MAX_QUIET_CALLERS)
-        self._checks: SingleFlight[tuple[Repository, Tag], Fetched | None] = SingleFlight()
 
     # --- the contract -----------------------------------------------------------------------------
 
@@ -142,7 +84,7 @@ class FreshTags:
             return self._inner.at_hand(pull)
         repository, tag = pull.repository, pull.reference
         state = self._book.remembered(repository, tag)
-        if state is None or not self._is_fresh(state, self._rules.policy(repository, tag)):
+        if state is None or not self._may_answer(pull, tag, state):
             return None
         return self._inner.at_hand(ManifestPull(repository, state.digest, pull.caller))
 
@@ -155,22 +97,30 @@ class FreshTags:
         Unavailable: nobody can be asked and nothing is known, or for too long.
         """
         state = await self._book.known(pull.repository, tag)
-        freshness = self._rules.policy(pull.repository, tag)
-        if state is not None and self._is_fresh(state, freshness):
+        if state is not None and self._may_answer(pull, tag, state):
             return _pinned(pull, state)
-        quiet = self._quiet.get(pull.caller)
-        if state is not None and quiet is not None and self._clock.now() < quiet.until:
-            return self._stale(pull, tag, state, quiet.error)
+        error = self._checks.wish_for_quiet(pull.caller)
+        if state is not None and error is not None:
+            return self._stale(pull, tag, state, error)
         try:
-            return await self._asked(pull, tag, freshness)
+            return await self._asked(pull, tag)
         except (Unavailable, BadGateway) as exc:
-            self._note_quiet(pull.caller, exc)
+            state = await self._book.known(pull.repository, tag)  # not what it was before
+            if state is not None and self._may_answer(pull, tag, state):
+                return _pinned(pull, state)
             return self._stale(pull, tag, state, exc)
 
-    async def _asked(self, pull: ManifestPull, tag: Tag, freshness: Freshness) -> Pinned:
+    def _may_answer(self, pull: ManifestPull, tag: Tag, state: TagState) -> bool:
+        """Say whether *state* is fresh enough to be answered; renew it behind the answer if due."""
+        verdict = self._times.verdict(pull.repository, tag, state)
+        if verdict is Verdict.RENEW:
+            self._checks.renew(pull, tag)
+        return verdict in _ANSWERED
+
+    async def _asked(self, pull: ManifestPull, tag: Tag) -> Pinned:
         """Pin a tag by what the primary says; once more if it was dropped here meanwhile."""
         for _ in range(2):
-            fetched = await self._check(pull, tag, is_strict=freshness is Freshness.ALWAYS)
+            fetched = await self._checks.check(pull, tag)
             if fetched is not None and not fetched.is_storable:
                 return Pinned(pull, passing=fetched)
             state = self._book.remembered(pull.repository, tag)
@@ -178,22 +128,10 @@ class FreshTags:
                 return _pinned(pull, state)
         raise ManifestUnknown
 
-    def _note_quiet(self, caller: Caller, error: RegistryError) -> None:
-        if isinstance(error, Unavailable) and error.is_time_named:
-            seconds = min(error.retry_after_seconds, MAX_QUIET_SECONDS)
-            self._quiet.put(caller, _Quiet(self._clock.now() + seconds, error))
-
-    def _is_fresh(self, state: TagState, freshness: Freshness) -> bool:
-        if freshness is Freshness.NEVER:
-            return True
-        if freshness is Freshness.ALWAYS or state.missing_since is not None:
-            return False
-        return self._book.age(state) < self._rules.ttl
-
     def _stale(
         self, pull: ManifestPull, tag: Tag, state: TagState | None, error: RegistryError
     ) -> Pinned:
-        if state is None or self._book.age(state) > self._rules.stale_limit:
+        if state is None or not self._times.may_be_shown(state):
             raise error
         age = self._book.age(state)
         self._log.warning(
@@ -206,87 +144,9 @@ class FreshTags:
         )
         return Pinned(replace(pull, reference=state.digest), stale_seconds=age)
 
-    def outlook(self, repository: Repository, tag: Tag) -> tuple[Freshness, bool]:
-        """Give a tag's policy, and whether a pull now would be answered without asking."""
-        freshness = self._rules.policy(repository, tag)
-        state = self._book.remembered(repository, tag)
-        return freshness, state is not None and self._is_fresh(state, freshness)
-
-    # --- checking ---------------------------------------------------------------------------------
-
-    async def _check(self, pull: ManifestPull, tag: Tag, *, is_strict: bool) -> Fetched | None:
-        """Ask the primary, together with whoever asks at the same time.
-
-        With *is_strict* an answer whose request had already started doesn't count.
-        """
-        key = (pull.repository, tag)
-        if self._checks.is_running(key):
-            try:
-                found = await self._checks.run(key, lambda: self._ask(pull, tag))
-            except (Unauthorized, Denied):
-                return await self._ask(pull, tag)  # the other caller's refusal isn't ours
-            if not is_strict:
-                return found
-        return await self._checks.run(key, lambda: self._ask(pull, tag))
-
-    async def _ask(self, pull: ManifestPull, tag: Tag) -> Fetched | None:
-        state = await self._book.known(pull.repository, tag)
-        asked_at = self._clock.now()
-        if state is None:
-            return await self._fetch(pull, tag, asked_at)
-        try:
-            changed = await self._fetcher.is_changed(pull, state.digest)
-        except Absent:
-            return await self._ask_by_get(pull, tag, state, asked_at)
-        if changed is not None and not await self._is_brought(pull, changed.descriptor):
-            return await self._ask_by_get(pull, tag, state, asked_at)
-        digest = state.digest if changed is None else changed.descriptor.digest
-        await self._book.apply(pull.repository, tag, digest, asked_at)
-        return None
-
-    async def _is_brought(self, pull: ManifestPull, descriptor: Descriptor) -> bool:
-        """Bring what a tag names now; say no if it is not to be kept, or not there by digest."""
-        if descriptor.media_type in SCHEMA1_TYPES:
-            return False
-        try:
-            await self._inner.resolve(replace(pull, reference=descriptor.digest))
-        except Absent:
-            return False
-        return True
-
-    async def _fetch(self, pull: ManifestPull, tag: Tag, asked_at: float) -> Fetched:
-        """Fetch by tag: one round trip gives digest and bytes.
-
-        What can't be kept is passed on; what the tag named before is older, and forgotten.
-        """
-        fetched = await self._fetcher.manifest(pull)
-        is_kept = fetched.is_storable and await self._inner.keep_manifest(pull.repository, fetched)
-        if not is_kept:
-            state = self._book.remembered(pull.repository, tag)
-            if state is not None and state.asked_at <= asked_at:
-                await self._book.drop(pull.repository, tag)
-            return replace(fetched, is_storable=False)
-        digest = fetched.manifest.descriptor.digest
-        await self._book.apply(pull.repository, tag, digest, asked_at)
-        return fetched
-
-    async def _ask_by_get(
-        self, pull: ManifestPull, tag: Tag, state: TagState, asked_at: float
-    ) -> Fetched:
-        """A HEAD wasn't enough: a GET gives the manifest, or says that it is the registry that has
-        none.
-        """
-        try:
-            return await self._fetch(pull, tag, asked_at)
-        except Absent as exc:
-            if not exc.is_confirmed:
-                raise Unavailable("the primary's 404 is none of a registry") from exc
-            await self._book.note_missing(pull.repository, tag, state)
-            raise
-
-    async def close(self) -> None:
-        """End the running checks."""
-        await self._checks.close()
+    def outlook(self, repository: Repository, tag: Tag) -> Outlook:
+        """Give what a pull of a tag would do now, and why."""
+        return self._times.outlook(repository, tag, self._book.remembered(repository, tag))
 
 
 def _pinned(pull: ManifestPull, state: TagState) -> Pinned:

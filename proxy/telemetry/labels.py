@@ -66,3 +66,21 @@ class FillEnd(StrEnum):
     BROKEN = "broken"
     CANCELLED = "cancelled"
     UNCACHED = "uncached"
+
+
+class Told(StrEnum):
+    """What became of an entry of a notification."""
+
+    EVENT = "event"
+    IGNORED = "ignored"
+    PARKED = "parked"
+
+
+class CopyEnd(StrEnum):
+    """How one piece of replication ended."""
+
+    COMPLETE = "complete"
+    EVICTED = "evicted"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    DEAD = "dead"

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from config import Address, Duration, Settings
+from config.receiving import ReceivingSettings
+from config.replication import ReplicationSettings
 from config.settings import (
     AccessSettings,
     FillSettings,
@@ -25,6 +27,7 @@ from config.settings import (
     TagsSettings,
 )
 from proxy.app import Replica
+from proxy.registry.assurance import Assurance
 from proxy.registry.clock import SystemClock
 from proxy.telemetry import EventLog
 from tests.support.loop_thread import LoopThread
@@ -120,32 +123,44 @@ def in_process(
     *,
     root: Path | None = None,
     clock: AdvancedClock | None = None,
+    assurance: Assurance | None = None,
     **sections: Section,
 ) -> Iterator[InProcess]:
     """Run a replica for the length of the block.
 
-    root:     where its store is or shall be; a new one that goes with the block if not given.
-    sections: settings by section, as keyword arguments of the section's class.
+    root:      where its store is or shall be; a new one that goes with the block if not given.
+    assurance: what events tell of tags; without it age alone counts.
+    sections:  settings by section, as keyword arguments of the section's class.
     """
     own = Path(tempfile.mkdtemp(prefix="in-process-"))
     settings = _settings(primary_url, root or own / "store", sections)
     try:
         with LoopThread("replica") as thread:
-            yield from _lived(settings, own / "events.jsonl", clock or AdvancedClock(), thread)
+            life = Life(settings, own / "events.jsonl", clock or AdvancedClock(), assurance)
+            yield from _lived(life, thread)
             assert thread.run(_tasks_left()) == [], "tasks outlive the replica"
         assert _open_files_below(settings.store.root) == [], "files outlive the replica"
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _lived(
-    settings: Settings, log_path: Path, clock: AdvancedClock, thread: LoopThread
-) -> Iterator[InProcess]:
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What a replica is started with."""
+
+    settings: Settings
+    log_path: Path
+    clock: AdvancedClock
+    assurance: Assurance | None
+
+
+def _lived(life: Life, thread: LoopThread) -> Iterator[InProcess]:
+    log_path, root = life.log_path, life.settings.store.root
     descriptor = os.open(log_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     try:
         log = EventLog(descriptor)
-        replica = thread.run(_started(settings, log, clock))
-        running = InProcess(replica, clock, settings.store.root, log, log_path, thread)
+        replica = thread.run(_started(life, log))
+        running = InProcess(replica, life.clock, root, log, log_path, thread)
         try:
             yield running
         finally:
@@ -157,9 +172,9 @@ def _lived(
         os.close(descriptor)
 
 
-async def _started(settings: Settings, log: EventLog, clock: AdvancedClock) -> Replica:
+async def _started(life: Life, log: EventLog) -> Replica:
     """Start a replica and let it ask for the challenge, so that no test meets that request."""
-    replica = Replica(settings, log, clock)
+    replica = Replica(life.settings, log, life.clock, life.assurance)
     await replica.start()
     asked = [task for task in replica._tasks if "_learn_challenge" in str(task.get_coro())]
     await asyncio.gather(*asked)
@@ -192,4 +207,6 @@ def _settings(primary_url: str, root: Path, sections: Mapping[str, Section]) -> 
         fill=FillSettings(**given("fill")),
         access=AccessSettings(**given("access")),
         tags=TagsSettings(**given("tags")),
+        replication=ReplicationSettings(**given("replication")),
+        receiving=ReceivingSettings(**given("receiving")),
     )

@@ -188,5 +188,5 @@ def _shape(connection: Connection) -> dict[str, object]:
     for table in metadata.tables:
         for pragma in ("table_info", "index_list"):
             rows = connection.exec_driver_sql(f"PRAGMA {pragma}({table})")
-            shape[f"{table} {pragma}"] = [tuple(row)[1:] for row in rows]
+            shape[f"{table} {pragma}"] = sorted(tuple(row)[1:] for row in rows)
     return shape

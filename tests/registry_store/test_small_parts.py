@@ -7,9 +7,9 @@ import pytest
 from proxy.oci.digest import Digest
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.expiring import ExpiringCache
+from proxy.registry.freshness import Freshness
 from proxy.registry.layout import Layout, LinkKind
 from proxy.registry.patterns import compiled, freshness_by_pattern
-from proxy.registry.tags import Freshness
 from tests.support.waiting import eventually
 
 HEX = "ab" + "0" * 62

@@ -7,7 +7,7 @@ import pytest
 
 from config import Freshness, TagPolicy
 from proxy.oci.reference import Repository, Tag
-from proxy.registry import tags
+from proxy.registry import freshness
 from proxy.registry.patterns import freshness_by_pattern
 from tests.conftest import Opened
 from tests.fills.calls import causes, head
@@ -48,7 +48,7 @@ FITTING = [
 @pytest.mark.parametrize(("repository", "tag", "expected"), FITTING)
 def test_the_first_pattern_that_fits_counts(repository: str, tag: str, expected: str) -> None:
     """`*` stays within a component, `**` goes across, all else is literal; `event` if none fits."""
-    policy = freshness_by_pattern([(r, t, tags.Freshness(kind)) for r, t, kind in RULES])
+    policy = freshness_by_pattern([(r, t, freshness.Freshness(kind)) for r, t, kind in RULES])
     assert policy(Repository.parse(repository), Tag.parse(tag)) == expected
 
 

@@ -1,4 +1,4 @@
-"""The API's listener: plain on loopback, else TLS."""
+"""A listener for one application of aiohttp: plain, or TLS."""
 
 import asyncio
 import ssl

@@ -1,0 +1,127 @@
+"""Places in the hub's log, what stands there, and the journal that keeps how far we are.
+
+The log is one sequence without gaps, numbered from 1. Its epoch says which log it is: a database
+that was made anew, or came back from a backup, is another log.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from proxy.events.event import Event
+from proxy.events.fields import NotUnderstood
+from proxy.events.wire import event_from_json
+from proxy.oci.reference import Repository, Tag
+
+MAX_SEQ = 2**63 - 1
+_EPOCH = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SEQ = re.compile(r"[0-9]{1,19}")
+
+
+class CursorInvalid(ValueError):
+    """It names no place in a log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The place behind event *seq* of the log *epoch*; 0 is the place before its first."""
+
+    epoch: str
+    seq: int
+
+    @classmethod
+    def of(cls, epoch: object, seq: object) -> Self:
+        """Give the cursor that two foreign values mean.
+
+        Raises: CursorInvalid.
+        """
+        if not isinstance(epoch, str) or _EPOCH.fullmatch(epoch) is None:
+            raise CursorInvalid("an epoch is a short word")
+        if not isinstance(seq, int) or isinstance(seq, bool) or not 0 <= seq <= MAX_SEQ:
+            raise CursorInvalid("a place is a number from 0")
+        return cls(epoch, seq)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read EPOCH:SEQ.
+
+        Raises: CursorInvalid.
+        """
+        epoch, _, seq = text.rpartition(":")
+        if _SEQ.fullmatch(seq) is None:
+            raise CursorInvalid(f"not EPOCH:SEQ: {text[:100]!r}")
+        return cls.of(epoch, int(seq))
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.seq}"
+
+    def has_reached(self, other: "Cursor") -> bool:
+        """Say whether all that lies before *other* lies before this, too."""
+        return self.epoch == other.epoch and self.seq >= other.seq
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One entry of the log; `received_at` is when the hub received it, in wall-clock seconds.
+
+    `event` is None where it can't be read, as after an update of the hub: it counts as lost, and
+    the cursor goes past it.
+    """
+
+    cursor: Cursor
+    received_at: float
+    event: Event | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What an event says may have changed: a tag, or without one any tag of the repository."""
+
+    repository: Repository
+    tag: Tag | None = None
+
+
+class Journal(Protocol):
+    """Keeps how far the log was followed, with what is to be done about it."""
+
+    async def cursor(self) -> Cursor | None:
+        """Give the place behind what was taken last; None: nothing ever was."""
+        ...
+
+    async def marks(self) -> Sequence[Mark]:
+        """Give the marks of events that haven't been dealt with yet, for a start."""
+        ...
+
+    async def accept(self, notices: Sequence[Notice]) -> None:
+        """Take *notices*: jobs, marks and cursor in one transaction, durable on return.
+
+        Raises: StoreUnavailable: none was taken, they come again later.
+        """
+        ...
+
+    async def start_over(self, cursor: Cursor) -> None:
+        """Go on behind *cursor* after a gap: what lies before is unknown until a full reconcile.
+
+        Raises: StoreUnavailable: nothing has changed.
+        """
+        ...
+
+
+def notice_of(place: str, data: str) -> Notice:
+    """Read an entry as the hub sends it.
+
+    Raises: CursorInvalid: *place* names none; nothing can be told about order then.
+    """
+    cursor = Cursor.parse(place)
+    if cursor.seq == 0:
+        raise CursorInvalid("nothing stands at the place before the first event")
+    try:
+        document = json.loads(data)
+        received_at = document["received_at"]
+        if not isinstance(received_at, int | float) or isinstance(received_at, bool):
+            raise TypeError("received_at is no number")
+        return Notice(cursor, float(received_at), event_from_json(document["event"]))
+    except (NotUnderstood, KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        return Notice(cursor, 0.0, None)

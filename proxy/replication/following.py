@@ -1,0 +1,66 @@
+"""A replica that follows a hub: marks, lease, intake and subscription, put together."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from proxy.net.hub import HubClient
+from proxy.oci.errors import StoreUnavailable
+from proxy.registry.clock import Clock
+from proxy.replication.assurance import HubAssurance
+from proxy.replication.cursor import Journal
+from proxy.replication.intake import Intake
+from proxy.replication.lease import Lease
+from proxy.replication.marks import Marks
+from proxy.replication.pace import Pace
+from proxy.replication.subscription import Owner, Subscription
+from proxy.telemetry.logs import EventLog
+
+
+class Following:
+    """What keeps a replica in step with its hub. `assurance` is what tags go by.
+
+    `load` before the first pull is answered, then `run` as a task of the owner's.
+    """
+
+    def __init__(
+        self, hub: HubClient, clock: Clock, log: EventLog, pace: Pace | None = None
+    ) -> None:
+        self.hub = hub
+        self._clock = clock
+        self._log = log
+        self._pace = pace
+        self.marks = Marks(clock)
+        self.lease = Lease(hub, clock, log, pace)
+        self.assurance = HubAssurance(self.lease, self.marks)
+        self.subscription: Subscription | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the hub doesn't want this replica any more."""
+        return self.subscription is not None and self.subscription.is_refused
+
+    async def load(self, journal: Journal) -> None:
+        """Take over the marks that the journal kept over a restart."""
+        try:
+            self.marks.add(await journal.marks())
+        except StoreUnavailable as exc:
+            self._log.warning("marks.not_loaded", error=exc.message)
+
+    async def run(
+        self,
+        journal: Journal,
+        on_events: Callable[[], Awaitable[None]],
+        on_settings: Callable[[], None],
+    ) -> None:
+        """Follow for ever; *on_events* is called behind events, once their marks are made.
+
+        Whom the hub refuses it tells nothing more: what it granted ends at once.
+        """
+        owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
+        intake = Intake(journal, self.marks, self.lease, on_events, self._log)
+        self.subscription = Subscription(
+            self.hub, intake, self._clock, self._log, owner, self._pace
+        )
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.subscription.run())
+            tasks.create_task(self.lease.run())
