@@ -102,13 +102,14 @@ async def test_it_proves_from_the_begin_of_its_push_on(watch: Watch) -> None:
 
 async def test_one_that_comes_again_proves_nothing_new(watch: Watch) -> None:
     """Neither a repetition, nor one that comes after a later one, moves the proof."""
-    first, second = await watch.push(), None
+    first = await watch.push()
     watch.clock.time += 50
     second = await watch.push()
     assert watch.told(push_of(second))
     watch.clock.time += 50
     assert watch.told(push_of(first))
     assert watch.told(push_of(second))
+    assert watch.sentinel.doubt() == ""
     watch.clock.time += 41
     assert watch.sentinel.doubt()
 
