@@ -109,9 +109,11 @@ async def test_what_counts_as_complete(api, history, is_complete):
 
 
 async def test_what_was_deleted_is_not_complete(api):
-    """A deletion that is carried out ends what was complete."""
+    """The deletion of a manifest ends what was complete, that of a tag leaves it."""
     await api.report(entry())
-    await api.report(entry(id="gone", what="deletion"))
+    await api.report(entry(id="tag", what="deletion"))
+    assert (await wait(api, timeout=0)).status == 200
+    await api.report(entry(id="manifest", what="deletion", tag=None))
     assert (await wait(api, timeout=0)).status == 504
 
 
