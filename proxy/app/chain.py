@@ -43,6 +43,7 @@ class Chain:
     """What answers pulls, outermost first in `puller`, and what it is made of."""
 
     puller: Authorized
+    promoting: Promoting
     tags: FreshTags
     checks: TagChecks
     fill: CacheFill
@@ -132,7 +133,8 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
     writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
-    return Chain(puller, tags, checks, fill, store, primary, fetcher, book, rules, writes, pace)
+    pullers = (puller, promoting, tags, checks, fill, store)
+    return Chain(*pullers, primary, fetcher, book, rules, writes, pace)
 
 
 def _cache_fill(

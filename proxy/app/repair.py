@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from config import Backfill as BackfillPolicy
 from config import Settings
-from config.replication import ReplicationSettings
 from proxy.app.chain import Chain, Ground
 from proxy.oci.caller import REPLICA
 from proxy.oci.reference import Repository
@@ -47,7 +46,7 @@ async def build_repair(
     clock, telemetry, wanted = ground.clock, ground.telemetry, settings.replication
     ledger = Ledger(ground.sidecar)
     newest = Newest(chain.fetcher, REPLICA, there.asking)
-    backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(wanted))
+    backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(settings))
     await backfill.open()
     known = Known(chain.store.tree, chain.book, journal, ledger, backfill, scope)
     rules = ReconcileRules(wanted.reconcile_every, wanted.allow_mass_delete)
@@ -58,12 +57,12 @@ async def build_repair(
     return Repair(backfill, reconciler)
 
 
-def _policy(wanted: ReplicationSettings) -> Policy:
-    match wanted.backfill:
+def _policy(settings: Settings) -> Policy:
+    match settings.replication.backfill:
         case BackfillPolicy.ALL:
             return Policy(None)
         case BackfillPolicy.NEWEST:
-            return Policy(wanted.backfill_newest)
+            return Policy(settings.replication.backfill_newest)
         case BackfillPolicy.NONE:
             return Policy(0)
 

@@ -22,6 +22,7 @@ from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.assurance import MarkedTags
+from proxy.replication.completing import Completing
 from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
 from proxy.replication.history import History
@@ -77,6 +78,7 @@ class Replication:
     reception: Reception | None
     scope: Scope
     repair: Repair
+    completing: Completing
     status: StatusOf
     clock: Clock
 
@@ -85,6 +87,7 @@ class Replication:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
             tasks.create_task(self.status.run())
+            tasks.create_task(self.completing.run())
             tasks.create_task(self.repair.backfill.run(self.clock, log))
             tasks.create_task(self.repair.reconciler.run())
             if (following := self.news.following) is not None:
@@ -108,8 +111,9 @@ class Replication:
             "Bytes that copies under way still lack.",
             lambda: status.latest.bytes_behind,
         )
-        assurance = self.news.assurance
-        metrics.watch("lease", "1: tags are known to be current.", assurance.is_live)
+        if self.news.following is not None:
+            is_live = self.news.assurance.is_live
+            metrics.watch("lease", "1: tags are known to be current.", is_live)
 
     def as_document(self) -> dict[str, object]:
         """Give it for people who look at health."""
@@ -152,6 +156,8 @@ async def build_replication(
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
     repair = await build_repair(settings, chain, ground, there, journal, scope)
     history.on_ended = repair.backfill.hear
+    completing = Completing(journal, store, clock)
+    chain.promoting.on_pulled = completing.hear
 
     def phase() -> Phase:
         if news.following is not None and news.following.is_refused:
@@ -160,7 +166,7 @@ async def build_replication(
 
     status = StatusOf(journal, repair.backfill, means.ahead, phase, clock)
     replication = Replication(
-        news, journal, workers, history, reception, scope, repair, status, clock
+        news, journal, workers, history, reception, scope, repair, completing, status, clock
     )
     replication.watch(ground.telemetry.metrics)
     return replication
