@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -23,6 +24,7 @@ from proxy.events.event import ManifestPushed
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Unavailable
 from proxy.oci.reference import Tag
+from tests.faults_disk.sweeping import IS_SOAK
 from tests.registry_store.ground import A, Heard, ManualClock
 from tests.replication.hubs import LEASE_SECONDS, MemoryHub, MemoryJournal
 from tests.replication.lossy import (
@@ -38,6 +40,7 @@ from tests.replication.lossy import (
     settled,
 )
 
+pytestmark = pytest.mark.timeout(1200 if IS_SOAK else 120)
 TAGS = (Tag("v1"), Tag("v2"))
 tags = st.sampled_from((TAGS[0], TAGS[0], TAGS[1]))
 pulls = st.lists(tags, max_size=2)
@@ -211,13 +214,16 @@ class LossyPrimary(RuleBasedStateMachine):
         self.hub.before_answer = lambda: self.clock.pass_(seconds)
         await self.region.lease.ask()
 
-    @rule(pulled=pulls)
-    def restart_the_hub(self, pulled: list[Tag]) -> None:
-        """It comes back with another log."""
+    @rule(tag=tags, image=images, times=arrivals, steps=st.sampled_from([0, 1, 7]), pulled=pulls)
+    def restart_the_hub(
+        self, tag: Tag, image: int, times: int | None, steps: int, pulled: list[Tag]
+    ) -> None:
+        """It comes back with another log; what nobody had read of the old one is lost."""
+        self._move(tag, image, times)
         self.epochs += 1
         self.hub.restart(f"e{self.epochs}")
         self.logged.clear()
-        self._pull_all(pulled)
+        self.stay_in_step(steps, 1000, [], pulled)
 
     # --- time -------------------------------------------------------------------------------------
 
@@ -239,6 +245,12 @@ class LossyPrimary(RuleBasedStateMachine):
         self._pull_all(during)
         self.clock.pass_(1.0)
         self._pull_all(pulled)
+
+    @rule(tag=tags, image=images, steps=st.sampled_from([7, 61]))
+    def lose_an_event(self, tag: Tag, image: int, steps: int) -> None:
+        """A tag moves, nobody is told, and nobody pulls it for a while."""
+        self._move(tag, image, 0)
+        self.stay_in_step(steps, 1000, [], [tag])
 
     async def _stay_in_step(self, steps: int, most: int) -> None:
         for _ in range(steps):
@@ -357,5 +369,5 @@ class LossyPrimary(RuleBasedStateMachine):
 
 TestLossyPrimary = LossyPrimary.TestCase
 TestLossyPrimary.settings = settings(
-    max_examples=100, stateful_step_count=30, deadline=None, print_blob=True
+    max_examples=400 if IS_SOAK else 40, stateful_step_count=30, deadline=None, print_blob=True
 )
