@@ -66,6 +66,7 @@ class ReplicationSettings:
         "1h",
         "Time between two comparisons with the primary's catalogue and tags; 0s: only after a gap "
         "in the event log.",
+        reload=True,
     )
     reconcile_rate: int = setting(
         integer(1, 10_000),
@@ -82,4 +83,5 @@ class ReplicationSettings:
         boolean(),
         False,
         "Whether a comparison may remove more than 5% of the tags that are here.",
+        reload=True,
     )

@@ -27,6 +27,10 @@ class Repair:
     backfill: Backfill
     reconciler: Reconciler
 
+    def become(self, settings: Settings) -> None:
+        """Take over what may change at run time."""
+        self.reconciler.become(_rules(settings))
+
 
 def primary_there(settings: Settings, chain: Chain, clock: Clock) -> There:
     """Give the primary as it is asked what it has."""
@@ -49,12 +53,17 @@ async def build_repair(
     backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(settings))
     await backfill.open()
     known = Known(chain.store.tree, chain.book, journal, ledger, backfill, scope)
-    rules = ReconcileRules(wanted.reconcile_every, wanted.allow_mass_delete)
+    rules = _rules(settings)
     local = (ground.capacity.usage, ground.sidecar)
     reconciler = Reconciler(there, known, rules, local, clock, telemetry)
     await reconciler.open()
     _watch(telemetry.metrics, backfill, reconciler, clock)
     return Repair(backfill, reconciler)
+
+
+def _rules(settings: Settings) -> ReconcileRules:
+    wanted = settings.replication
+    return ReconcileRules(wanted.reconcile_every, wanted.allow_mass_delete)
 
 
 def _policy(settings: Settings) -> Policy:

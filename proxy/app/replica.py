@@ -264,6 +264,7 @@ class Replica:
         made = await self._reloader.reload(fresh)
         if self.replication is not None:
             self.replication.scope.become(scope_of(made.settings))
+            self.replication.repair.become(made.settings)
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.reread)
         return made

@@ -96,6 +96,11 @@ class Backfill:
         """Say whether nothing is to be copied: then the first comparison notes what there was."""
         return self._policy.newest == 0
 
+    @property
+    def is_choosy(self) -> bool:
+        """Say whether some tags of each repository are copied, and others aren't."""
+        return bool(self._policy.newest)
+
     async def open(self) -> None:
         """Read how far it is; another policy than before begins anew.
 
@@ -111,6 +116,9 @@ class Backfill:
             return
         self._moved_bytes += entry.moved_bytes
         self._ended += 1
+        self._wake_if_many_ended()
+
+    def _wake_if_many_ended(self) -> None:
         if self._ended >= max(1, self._counts.handed // 2):
             self._has_ended_many.set()
 
@@ -157,12 +165,22 @@ class Backfill:
             there = await self._catalogue.tags(repository)
         except CLOSED:
             return
+        wanted = await self._wanted(repository, there)
+        await self._ledger.plan(repository, wanted, there - wanted)
+
+    async def leave(self, repository: Repository, there: frozenset[Tag]) -> None:
+        """Decide, of a repository that comes late, which tags stay out; others are missing here.
+
+        Raises: Unavailable: the primary doesn't answer.
+        """
+        await self._ledger.plan(repository, (), there - await self._wanted(repository, there))
+
+    async def _wanted(self, repository: Repository, there: frozenset[Tag]) -> frozenset[Tag]:
         tags = frozenset(filter(self._scope.has_tag, there))
         count = self._policy.newest
-        wanted = tags if count is None else frozenset[Tag]()
-        if count:
-            wanted = await self._newest.of(repository, tags, count)
-        await self._ledger.plan(repository, wanted, tags - wanted)
+        if count is None:
+            return tags
+        return await self._newest.of(repository, tags, count) if count else frozenset()
 
     # --- feeding ----------------------------------------------------------------------------------
 
@@ -175,6 +193,7 @@ class Backfill:
                 return
             if self._counts.handed <= PORTION // 2:
                 await self._hand_out(PORTION - self._counts.handed, clock.wall())
+            self._wake_if_many_ended()  # while it looked
             try:
                 async with asyncio.timeout(LOOK_EVERY_SECONDS):
                     await self._has_ended_many.wait()
@@ -187,10 +206,20 @@ class Backfill:
         moved, self._moved_bytes = self._moved_bytes, 0
         if moved:
             await self._ledger.note_moved(moved)
-        self._counts = await self._ledger.counts()
+        await self._count()
         self._samples.append((now, self._counts.done))
         while len(self._samples) > 2 and now - self._samples[0][0] > RATE_WINDOW_SECONDS:
             self._samples.popleft()
+
+    async def _count(self) -> None:
+        """Find out how many tags are done; all are counted at the beginning and the end alone."""
+        handed = await self._ledger.settle()
+        counts = self._counts
+        if not counts.waiting or counts.total < handed + counts.waiting:
+            self._counts = await self._ledger.counts()
+        else:
+            done = counts.total - counts.waiting - handed
+            self._counts = Counts(counts.waiting, handed, done)
 
     async def _hand_out(self, most: int, at: float) -> None:
         """Give the journal more; if this ends half-way the same tags are given once more."""
@@ -199,7 +228,7 @@ class Backfill:
             Job(Target(Kind.TAG, repository, tag), Trigger.BACKFILL, at) for repository, tag in tags
         )
         await self._ledger.note_handed(tags)
-        left = self._counts.waiting - len(tags)
+        left = self._counts.waiting - len(tags) if len(tags) == most else 0
         self._counts = Counts(left, self._counts.handed + len(tags), self._counts.done)
 
     # --- what is told of it -----------------------------------------------------------------------

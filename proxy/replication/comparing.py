@@ -111,8 +111,9 @@ class Comparing:
             self._log.warning("reconcile.no_list", repository=repository, error=exc.message)
             there = None
         if there is not None:
-            missing = await self._missing(repository, there, frozenset(here), overview)
-            differences.found += [(Finding.MISSING, tag) for tag in sorted(missing)]
+            for tag in sorted(await self._missing(repository, there, frozenset(here), overview)):
+                if not await self._known.journal.has_any((Target(Kind.TAG, repository, tag),)):
+                    differences.found.append((Finding.MISSING, tag))
             differences.found += [(Finding.GONE, tag) for tag in here if tag not in there]
         both = [tag for tag in here if there is None or tag in there]
         for start in range(0, len(both), AT_ONCE):
@@ -148,13 +149,10 @@ class Comparing:
         It is new, and all of it is missing here; or, where the primary lists none, new to us alone.
         """
         backfill = self._known.backfill
-        if backfill.is_nothing and not backfill.is_planned:
-            await self._known.ledger.plan(repository, (), there)
-        elif backfill.is_planned and not overview.is_open:
-            try:
-                await backfill.plan(repository)
-            except BadGateway as exc:
-                self._log.warning("reconcile.no_list", repository=repository, error=exc.message)
+        if not backfill.is_planned and not backfill.is_nothing:
+            return  # it is about to be
+        if not backfill.is_planned or backfill.is_choosy or not overview.is_open:
+            await backfill.leave(repository, there)
 
     # --- tags that are in both places -------------------------------------------------------------
 
@@ -209,7 +207,7 @@ class Comparing:
             is_changed = await self._there.asking.ask(is_other)
         except Absent:
             return Finding.GONE
-        if self._known.journal.has_any(_targets(repository, tag, state.digest)):
+        if await self._known.journal.has_any(_targets(repository, tag, state.digest)):
             return None  # it is being looked at
         if is_changed:
             return Finding.CHANGED

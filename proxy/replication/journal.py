@@ -98,9 +98,14 @@ class Journal:
             for each in tags
         ]
 
-    def has_any(self, targets: Iterable[Target]) -> bool:
-        """Say whether there is a job for any of some targets, given up or not."""
-        return any(target in self._targets for target in targets)
+    async def has_any(self, targets: Iterable[Target]) -> bool:
+        """Say whether there is a job for any of some targets that isn't given up."""
+        for target in targets:
+            if target in self._targets:
+                sql = "SELECT 1 FROM job WHERE kind = ? AND repository = ? AND reference = ?"
+                if await self._sidecar.all(f"{sql} AND is_dead = 0", *_key(target)):
+                    return True
+        return False
 
     async def accept(self, notices: Sequence[Notice]) -> None:
         """Take what the hub's log says, up to the last of *notices*.

@@ -146,9 +146,14 @@ class Ledger:
         """Note that the journal has them."""
         await self._write([(_SET, (int(State.HANDED), *each)) for each in tags])
 
-    async def counts(self) -> Counts:
-        """Give how many tags are in which state, after a look at what the journal still has."""
+    async def settle(self) -> int:
+        """Note what is done; give how many tags the journal still has."""
         await self._write([(_SETTLE, (int(State.DONE), int(State.HANDED), Kind.TAG))])
+        rows = await self._all("SELECT count(*) FROM backfill WHERE state = ?", int(State.HANDED))
+        return int(str(rows[0][0]))
+
+    async def counts(self) -> Counts:
+        """Give how many tags are in which state."""
         rows = await self._all("SELECT state, count(*) FROM backfill GROUP BY state")
         found = {int(str(state)): int(str(count)) for state, count in rows}
         return Counts(*(found.get(state, 0) for state in (State.WAITING, State.HANDED, State.DONE)))

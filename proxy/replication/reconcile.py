@@ -39,12 +39,17 @@ _ANSWERED = "reconcile.answered"
 _NEVER = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReconcileRules:
     """How often, in seconds (0: after gaps alone), and whether many tags may go at once."""
 
     every_seconds: float
     allows_mass_delete: bool = False
+
+    def become(self, other: "ReconcileRules") -> None:
+        """Take over other rules: they count from the next round on."""
+        self.every_seconds = other.every_seconds
+        self.allows_mass_delete = other.allows_mass_delete
 
 
 def may_remove(gone: int, total: int) -> bool:
@@ -105,6 +110,16 @@ class Reconciler:
             age = max(0.0, self._clock.wall() - self.proven_at)
             self._next_at = self._clock.now() - age + self._jittered()
 
+    def become(self, rules: ReconcileRules) -> None:
+        """Take over other rules; deletions that waited for leave are looked at soon if it is there.
+
+        A shorter time between rounds counts at once.
+        """
+        has_leave = rules.allows_mass_delete and not self._rules.allows_mass_delete
+        self._rules.become(rules)
+        soon = self._clock.now() + self._jittered()
+        self._next_at = _NEVER if has_leave else min(self._next_at, soon)
+
     async def run(self) -> None:
         """Compare whenever it is due."""
         while True:
@@ -113,6 +128,7 @@ class Reconciler:
 
     async def _until_due(self) -> None:
         while not self._is_due():
+            self._journal.has_gap.clear()
             try:
                 async with asyncio.timeout(LOOK_EVERY_SECONDS):
                     await self._journal.has_gap.wait()
@@ -120,7 +136,6 @@ class Reconciler:
                 continue
 
     def _is_due(self) -> bool:
-        self._journal.has_gap.clear()
         now = self._clock.now()
         if self._has_gap():
             return now >= self._retry_at

@@ -17,7 +17,7 @@ from tests.replication.copying import REPOSITORY, Told, told
 from tests.replication.test_reconcile import CATALOGUE, pushed
 from tests.support.hostile import BLOBS, MANIFESTS, TAGS, Hold, HostileUpstream, OtherBody, Status
 from tests.support.images import docker_multi_platform, oci_image, oci_index
-from tests.support.pushing import assert_pullable
+from tests.support.pushing import assert_pullable, pull
 from tests.support.store_tree import tags as tags_in
 from tests.support.waiting import wait_until
 
@@ -263,3 +263,31 @@ def test_waiting_costs_nothing(upstream: HostileUpstream, monkeypatch: pytest.Mo
         upstream.heal()
         wait_finished(replica)
         assert len(replica.tags) == 11
+
+
+# --- repositories that come late ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [(ALL, {"v1", "v2", "v3"}), (newest(2), {"v1", "v3", "v2"}), ({}, {"v1"})],
+    ids=["all", "newest", "none"],
+)
+def test_a_repository_that_was_pulled_from(
+    upstream: HostileUpstream, policy: dict[str, Any], expected: set[str]
+) -> None:
+    """Where the catalogue is closed, a repository from which somebody pulls comes under the policy
+    then, though the backfill is over.
+    """
+    upstream.inject(Status(403), path=CATALOGUE, times=None)
+    for tag in ("v1", "v2", "v3"):
+        pushed(upstream, tag)
+    with told(upstream.url, replication=policy) as replica:
+        wait_finished(replica)
+        replica.reconcile()
+        assert not replica.tags
+        pull(replica.running.client, REPOSITORY, "v1").expect(200)
+        for _ in range(2):
+            replica.reconcile()
+            replica.wait_quiet()
+        assert replica.tags.keys() == expected

@@ -1,5 +1,6 @@
 """Reconcile where the primary is strange, silent or busy: nothing is removed for that."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -108,6 +109,23 @@ def test_many_go_with_leave(upstream: HostileUpstream) -> None:
         replica.advance(7)
         replica.wait_quiet()
         assert replica.tags.keys() == set(TEN[8:])
+
+
+def test_leave_is_given_at_run_time(upstream: HostileUpstream) -> None:
+    """An operator who has seen the alarm allows it, and they go without a restart."""
+    with told(upstream.url) as replica:
+        ten(upstream, replica)
+        for tag in TEN[:8]:
+            deleted(upstream, tag)
+        assert replica.reconcile() is RoundEnd.HELD
+        settings = replica.running.replica._settings
+        given = replace(settings.replication, allow_mass_delete=True)
+        replica.running.thread.run(
+            replica.running.replica.reload(replace(settings, replication=given))
+        )
+        assert replica.reconcile() is RoundEnd.COMPLETE
+        assert replica.running.metrics().value("proxima_reconcile_held_deletions") == 0
+        assert replica.backlog
 
 
 def test_an_emptied_primary_removes_nothing(upstream: HostileUpstream) -> None:

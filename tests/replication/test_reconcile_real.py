@@ -3,15 +3,20 @@
 import shutil
 from typing import Any
 
+import pytest
+
 from config import Backfill as Policy
+from config import Secret
 from proxy.telemetry.labels import CopyEnd, Finding, RoundEnd
 from tests.replication.copying import REPOSITORY, Told, told
+from tests.support.accounts import Accounts
 from tests.support.images import Manifest, multi_platform, oci_artifact, oci_image, oci_index
 from tests.support.pushing import assert_pullable, pull, push
 from tests.support.registries import Registry
 from tests.support.registry_client import RegistryClient
 from tests.support.store_tree import TREE
 from tests.support.store_tree import tags as tags_in
+from tests.support.token_server import TokenServer
 from tests.support.waiting import wait_until
 
 ALL: dict[str, Any] = {"backfill": Policy.ALL}
@@ -84,3 +89,28 @@ def test_referrers_without_an_api(primary: Registry) -> None:
         assert pull(replica.running.client, REPOSITORY, "v1").status == 200
         primary.stop()
         assert_pullable(replica.running.client, REPOSITORY, signature)
+
+
+@pytest.mark.parametrize(("username", "is_open"), [("admin", True), ("alice", False)])
+def test_a_catalogue_behind_tokens(
+    token_primary: Registry, tokens: TokenServer, accounts: Accounts, username: str, is_open: bool
+) -> None:
+    """Our own identity asks for a token for the catalogue; one that isn't given it looks at what is
+    to be watched, as far as it may.
+    """
+    direct = RegistryClient(token_primary.url, accounts.credentials_of("admin"))
+    push(direct, "alice/app", oci_image("alice's"), "v1")
+    push(direct, "bob/app", oci_image("bob's"), "v1")
+    own = accounts.credentials_of(username)
+    primary = {
+        "trusted_origins": (f"http://{tokens.address}",),
+        "username": own.username,
+        "password": Secret(own.password),
+    }
+    watch = ("alice/app", "bob/app")
+    with told(token_primary.url, primary=primary, replication={**ALL, "watch": watch}) as replica:
+        wait_finished(replica)
+        assert tags_in(replica.running.store, "alice/app")
+        assert bool(tags_in(replica.running.store, "bob/app")) is is_open
+        overview = replica.replication.repair.reconciler._there.catalogue.overview()
+        assert replica.running.thread.run(overview).is_open is is_open
