@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from loadtest.address import free_address, show_address
+from loadtest.address import free_address, parse_address, show_address
 from loadtest.programs.operator import Operator
 from loadtest.programs.program import Program, ProgramFailed, python_module
 from loadtest.programs.settings import Section, Sections, as_toml, laid_over
@@ -64,6 +64,21 @@ class Hub(Program):
         """
         headers = {**self.sender, "Content-Type": "application/json"}
         self._request("POST", "/notifications", headers, json.dumps(events).encode())
+
+    def wait_until_proven(self) -> None:
+        """Return when it has seen that what the primary says arrives: from then on it gives leases.
+
+        Raises: ProgramFailed: it has ended, or it takes too long.
+        """
+        self._wait_until(self._is_proven)
+
+    def _is_proven(self) -> bool:
+        connection = HTTPConnection(*parse_address(self.ops), timeout=_ASK_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            return bool(json.loads(connection.getresponse().read()).get("leases") == "given")
+        finally:
+            connection.close()
 
     def _request(
         self, method: str, path: str, headers: dict[str, str], body: bytes | None = None
