@@ -47,7 +47,7 @@ async def build_repair(
 
     Raises: StoreUnavailable: how far it was can't be read.
     """
-    clock, telemetry, wanted = ground.clock, ground.telemetry, settings.replication
+    clock, telemetry = ground.clock, ground.telemetry
     ledger = Ledger(ground.sidecar)
     newest = Newest(chain.fetcher, REPLICA, there.asking)
     backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(settings))
