@@ -148,7 +148,8 @@ async def build_replication(
     reception = None
     if news.marks is not None:
         news.marks.add(await journal.marks())
-        parking = Parking(ground.sidecar, settings.receiving.max_parked)
+        kept = (settings.receiving.max_parked, settings.receiving.max_parked_size)
+        parking = Parking(ground.sidecar, *kept)
         told = (news.marks, parking, fill.forget_negatives, clock, ground.telemetry)
         reception = Reception(journal, *told)
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)

@@ -31,7 +31,11 @@ FROM parked ORDER BY number LIMIT ?
 """
 _GET = "SELECT sender, headers, body FROM parked WHERE number = ?"
 _TRIM = """
-DELETE FROM parked WHERE number <= (SELECT number FROM parked ORDER BY number DESC LIMIT 1 OFFSET ?)
+DELETE FROM parked WHERE number IN (
+    SELECT number FROM (
+        SELECT number, row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes
+        FROM parked WINDOW newest AS (ORDER BY number DESC))
+    WHERE place > ? OR bytes > ? AND place > 1)
 """
 
 
@@ -55,11 +59,11 @@ class Taken:
 
 
 class Parking:
-    """Letters that weren't understood, in the sidecar: bounded in number, the oldest go."""
+    """Letters that weren't understood, in the sidecar: so many bytes of them, the oldest go."""
 
-    def __init__(self, sidecar: Sidecar, max_letters: int) -> None:
+    def __init__(self, sidecar: Sidecar, max_letters: int, max_bytes: int) -> None:
         self._sidecar = sidecar
-        self._max_letters = max_letters
+        self._limits = (max_letters, max_bytes)
 
     async def put(self, letter: Letter, reason: str, now: float) -> None:
         """Keep a letter, durable when it returns.
@@ -68,7 +72,7 @@ class Parking:
         """
         headers = json.dumps(dict(letter.headers))
         row = (now, letter.sender, headers, letter.body, reason[:MAX_REASON_CHARACTERS])
-        if not await self._sidecar.transact([(_PARK, row), (_TRIM, (self._max_letters,))]):
+        if not await self._sidecar.transact([(_PARK, row), (_TRIM, self._limits)]):
             raise StoreUnavailable("the notification can't be kept")
 
     async def list(self) -> list[dict[str, Any]]:

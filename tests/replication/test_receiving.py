@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from config import Address, Secret
+from proxy.events.letter import Letter
+from proxy.registry.sidecar import Sidecar
+from proxy.replication.reception import Parking
 from tests.fills.calls import manifest_path
 from tests.hub.place import NEXT_SECRET, SENDER, SENDER_SECRET, pushed, signed
 from tests.replication.copying import REPOSITORY, Told, told
@@ -134,3 +137,20 @@ def test_what_is_not_understood_is_parked(replica: Told) -> None:
 def test_other_paths_are_none(replica: Told) -> None:
     """The listener answers notifications and nothing else."""
     assert post(replica, b"{}", dict(SENDER), "/v2/").status == 404
+
+
+async def test_what_is_parked_is_bounded(tmp_path: Path) -> None:
+    """The oldest letters go where there are too many or they are too large; the newest stays."""
+    sidecar = Sidecar(tmp_path / "sidecar.db")
+    await sidecar.open()
+    try:
+        parking = Parking(sidecar, max_letters=3, max_bytes=1000)
+        for size in (1, 2, 3, 4):
+            await parking.put(Letter("", {}, b"x" * size), "why not", 0.0)
+        assert [each["size_bytes"] for each in await parking.list()] == [2, 3, 4]
+        await parking.put(Letter("", {}, b"x" * 995), "why not", 0.0)
+        assert [each["size_bytes"] for each in await parking.list()] == [4, 995]
+        await parking.put(Letter("", {}, b"x" * 2000), "why not", 0.0)
+        assert [each["size_bytes"] for each in await parking.list()] == [2000]
+    finally:
+        await sidecar.close()
