@@ -24,6 +24,10 @@ def check_files(settings: Settings) -> tuple[Problem, ...]:
         "tls.key": settings.tls.key,
         "primary.ca_file": settings.primary.ca_file,
         "primary.password_file": settings.primary.password_file,
+        "replication.token_file": settings.replication.token_file,
+        "replication.ca_file": settings.replication.ca_file,
+        "receiving.secret_file": settings.receiving.secret_file,
+        "receiving.next_secret_file": settings.receiving.next_secret_file,
     }
     problems = [unreadable(key, path) for key, path in files.items() if path]
     problems.append(unwritable("store.root", settings.store.root))

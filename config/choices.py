@@ -34,3 +34,19 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class ReplicationSource(StrEnum):
+    """Who tells a replica what was pushed."""
+
+    NONE = "none"
+    HUB = "hub"
+    NOTIFICATIONS = "notifications"
+
+
+class Backfill(StrEnum):
+    """What a new replica copies of what is there already."""
+
+    ALL = "all"
+    NEWEST = "newest"
+    NONE = "none"

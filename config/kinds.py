@@ -11,12 +11,14 @@ from typing import Generic, TypeVar
 from config.values import (
     Address,
     ByteSize,
+    BytesPerSecond,
     Duration,
     Secret,
     parse_address,
     parse_duration,
     parse_host,
     parse_origin,
+    parse_rate,
     parse_size,
 )
 
@@ -74,6 +76,16 @@ def size(minimum: str, maximum: str, noun: str = "size") -> Kind[ByteSize]:
         return _within(low, value, high)
 
     return Kind(noun, read, '"64MiB"', f"{minimum} to {maximum}")
+
+
+def rate(minimum: str, maximum: str) -> Kind[BytesPerSecond]:
+    low, high = parse_rate(minimum), parse_rate(maximum)
+
+    def read(raw: object) -> BytesPerSecond:
+        value = parse_rate(raw) if isinstance(raw, str) else BytesPerSecond(_integer(raw))
+        return _within(low, value, high)
+
+    return Kind("rate", read, '"1Gbit"', f"{minimum} to {maximum}")
 
 
 def integer(minimum: int, maximum: int) -> Kind[int]:
@@ -179,7 +191,7 @@ def raw_table() -> Kind[dict[str, object]]:
     return Kind("table", read)
 
 
-Comparable = TypeVar("Comparable", Duration, ByteSize, int)
+Comparable = TypeVar("Comparable", Duration, ByteSize, BytesPerSecond, int)
 
 
 def _joined(*parts: str) -> str:

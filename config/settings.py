@@ -26,13 +26,13 @@ from config.kinds import (
     text,
     url,
 )
+from config.receiving import ReceivingSettings
+from config.replication import REPOSITORIES, TAGS, ReplicationSettings
 from config.values import Address, ByteSize, Duration, Secret
 
 _REGION = text(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", "name", "ap-singapore")
 _USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "replica-reader")
 _PREFIX = text(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~-]+)+/", "path prefix", "/uploads/")
-_REPOSITORIES = text(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*", "repository pattern", "team/**")
-_TAGS = text(r"[A-Za-z0-9._*-]{1,128}", "tag pattern", "release-*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,12 @@ class ListenSettings:
     )
     ops: Address = setting(
         listen_address(), "127.0.0.1:9100", "Address of health checks and metrics."
+    )
+    notifications: tuple[Address, ...] = several(
+        listen_address(),
+        (),
+        "Addresses on which the primary's notifications are taken, where there is no hub; one that "
+        "isn't a loopback address needs TLS.",
     )
     proxy_protocol: bool = setting(
         boolean(),
@@ -246,9 +252,9 @@ class TagPolicy:
     """What keeps the tags that match a pattern current."""
 
     repositories: str = required(
-        _REPOSITORIES, "Repositories it is for: `*` is within a path component, `**` across."
+        REPOSITORIES, "Repositories it is for: `*` is within a path component, `**` across."
     )
-    tags: str = setting(_TAGS, "*", "Tags it is for.")
+    tags: str = setting(TAGS, "*", "Tags it is for.")
     freshness: Freshness = setting(
         choice(Freshness),
         "event",
@@ -314,4 +320,6 @@ class Settings:
     fill: FillSettings = section(FillSettings)
     access: AccessSettings = section(AccessSettings)
     tags: TagsSettings = section(TagsSettings)
+    replication: ReplicationSettings = section(ReplicationSettings)
+    receiving: ReceivingSettings = section(ReceivingSettings)
     log: LogSettings = section(LogSettings)

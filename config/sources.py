@@ -13,6 +13,9 @@ from config.problems import ConfigError, Problem
 OF_THE_HUB = "PROXIMA_HUB_"
 """How the hub's variables begin: a replica beside it has none that begin like that."""
 
+OF_OPERATORS = frozenset({"PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA_HUB_CA_FILE"})
+"""What the verbs that speak to a hub read: no settings, also where a hub runs in the same shell."""
+
 # Kubernetes puts these into every pod for a service called "proxima" or "proxima-...".
 _SERVICE_LINK = re.compile(
     r"PROXIMA_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -49,7 +52,7 @@ def from_environ(
     declared = {setting.variable: setting for setting in settings}
     given: dict[Key, Given] = {}
     for name, text in environ.items():
-        if not name.startswith(prefix) or _SERVICE_LINK.fullmatch(name):
+        if not name.startswith(prefix) or name in OF_OPERATORS or _SERVICE_LINK.fullmatch(name):
             continue
         if prefix != OF_THE_HUB and name.startswith(OF_THE_HUB):
             continue
@@ -70,6 +73,16 @@ def from_flags(overrides: Mapping[str, object], settings: Iterable[Setting]) -> 
         source = (setting and setting.rule.flag) or "command line"
         given[tuple(name.split("."))] = Given(_raw(value, setting), Origin.FLAG, source)
     return given
+
+
+def from_hub(said: Mapping[str, object], settings: Iterable[Setting]) -> dict[Key, Given]:
+    """Give the values that a hub says, by dotted key; None means not given."""
+    declared = {setting.key: setting for setting in settings}
+    return {
+        tuple(key.split(".")): Given(_raw(value, declared.get(key)), Origin.FILE, "the hub")
+        for key, value in said.items()
+        if value is not None
+    }
 
 
 def _raw(value: object, setting: Setting | None) -> object:

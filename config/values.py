@@ -14,6 +14,9 @@ Duration = NewType("Duration", float)
 ByteSize = NewType("ByteSize", int)
 """A number of bytes."""
 
+BytesPerSecond = NewType("BytesPerSecond", int)
+"""A rate."""
+
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 _BYTES = {
     "": 1,
@@ -21,8 +24,10 @@ _BYTES = {
     **{f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)},
     **{f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)},
 }
+_BITS = {f"{letter}bit": 1000**power for power, letter in enumerate("kMGT", 1)}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _SIZE = re.compile(r"([0-9]+)(B|[KMGT]i?B)?")
+_RATE = re.compile(r"([0-9]+)([kMGT]bit)")
 _ADDRESS = re.compile(r"(?:\[([^\[\]]+)\]|([0-9.]+)):([0-9]{1,5})")
 
 _LABEL = r"[a-z0-9](?:-*[a-z0-9])*"
@@ -83,6 +88,14 @@ def parse_size(text: str) -> ByteSize:
     """Give the bytes of a text such as "8KiB" (1024), "500GB" (1000) or "4096"."""
     number, unit = _groups(_SIZE, text)
     return ByteSize(int(number) * _BYTES[unit])
+
+
+def parse_rate(text: str) -> BytesPerSecond:
+    """Give the bytes a second of a text such as "1Gbit", "200Mbit" (1000) or "50MiB"."""
+    if not text.endswith("bit"):
+        return BytesPerSecond(parse_size(text))
+    number, unit = _groups(_RATE, text)
+    return BytesPerSecond(int(number) * _BITS[unit] // 8)
 
 
 def parse_address(text: str) -> Address:

@@ -125,13 +125,20 @@ class Database:
 
         Raises: DatabaseUnavailable: nothing was written. Whatever *work* raises.
         """
+        return await asyncio.shield(self.submit(work))
+
+    def submit(self, work: Work[T]) -> "asyncio.Future[T]":
+        """Ask for a write; give what tells its end, as `write` does. Ends come in order.
+
+        Raises: DatabaseUnavailable: too many wait already, or it is closed.
+        """
         if self._is_closed or len(self._waiting) >= MAX_WAITING:
             raise DatabaseUnavailable
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Write(work, done))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
-        return await done
+        return done
 
     async def _commit_all(self) -> None:
         while self._waiting:
@@ -215,7 +222,7 @@ def _engine_of(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the module would begin late, and never for a CREATE TABLE
+    connection.isolation_level = None  # the module begins nothing by itself: `_begin_sqlite` does
     for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "busy_timeout = 250"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -30,3 +30,4 @@ def migrate(connection: Connection) -> None:
         unknown = ", ".join(sorted(found - known))
         raise SchemaTooNew(f"the database has schema {unknown}, which this version doesn't know")
     command.upgrade(config, "head")
+    connection.commit()  # Alembic looks where the schema is outside of the steps' transactions

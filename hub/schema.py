@@ -30,11 +30,10 @@ events = Table(
     metadata,
     Column("seq", Sequence, primary_key=True, autoincrement=False),
     Column("received_at", Float, nullable=False),
-    Column("sender", String(32), nullable=False),
-    Column("event_id", String(256), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
     Column("repository", String(255), nullable=False),
     Column("body", Text, nullable=False),
-    Index("events_by_id", "sender", "event_id"),
+    Index("events_by_fingerprint", "fingerprint"),
 )
 
 parked = Table(

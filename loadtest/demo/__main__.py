@@ -6,13 +6,16 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from loadtest.demo.guide import introduction, places, suggestions
+from loadtest.demo.fleet import Fleet, running_fleet
+from loadtest.demo.guide import introduction, news_introduction, places, suggestions
+from loadtest.demo.news import News
 from loadtest.demo.scene import Scene, running_scene
 from loadtest.demo.steps import Steps
-from loadtest.demo.table import Table
+from loadtest.demo.table import Row, Table
 from loadtest.programs import ProgramFailed
 from loadtest.units import show_bytes, show_seconds
 
@@ -36,11 +39,8 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="proxima-demo-"))
     try:
         _check_room(folder)
-        with running_scene(folder) as scene:
-            status = _show(scene)
-            if options.stay:
-                _stay(scene)
-        return status
+        with ExitStack() as stack:
+            return _run(folder, stack, stays=options.stay)
     except ProgramFailed as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         return 1
@@ -54,7 +54,8 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.demo",
-        description="Pull and push an image through a replica over a slow link.",
+        description="Pull and push an image through a replica over a slow link; then push one that "
+        "arrives in two regions before anybody pulls it.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -75,9 +76,21 @@ def _check_room(folder: Path) -> None:
         )
 
 
-def _show(scene: Scene) -> int:
-    """Run the steps and print the table."""
+def _run(folder: Path, stack: ExitStack, *, stays: bool) -> int:
+    """Show both parts, and keep everything running if that is wished; give the exit status."""
     started = time.monotonic()
+    scene = stack.enter_context(running_scene(folder))
+    tables = [_show_pulls(scene)]
+    fleet = stack.enter_context(running_fleet(folder / "fleet", scene.primary))
+    tables.append(_show_news(fleet))
+    status = _judge([row for table in tables for row in table.broken], time.monotonic() - started)
+    if stays:
+        _stay(scene, fleet)
+    return status
+
+
+def _show_pulls(scene: Scene) -> Table:
+    """Show what a replica does for those who pull and push."""
     print(introduction(), end="\n\n")
     print(places(scene), end="\n\n", flush=True)
     steps, table = Steps(scene), Table()
@@ -85,21 +98,30 @@ def _show(scene: Scene) -> int:
     table.open()
     for row in steps.run(*images):
         table.add(row)
-    if table.broken:
-        broken = "\n".join(
-            f"  {row.step}: {row.promise.text}" for row in table.broken if row.promise
-        )
-        print(f"\nNot as promised:\n{broken}", file=sys.stderr)
-        return 1
-    print(f"\nAll promises kept, in {show_seconds(time.monotonic() - started)}.", flush=True)
-    return 0
+    return table
 
 
-def _stay(scene: Scene) -> None:
-    """Keep everything running until Ctrl-C, the primary too."""
-    if scene.primary.registry is not None:
-        scene.primary.registry.start()
-    print(f"\n{suggestions(scene)}", flush=True)
+def _show_news(fleet: Fleet) -> Table:
+    """Show what is there before anybody pulls."""
+    print(f"\n{news_introduction(fleet)}\n", flush=True)
+    table = Table()
+    News(fleet, table).run()
+    return table
+
+
+def _judge(broken: list[Row], seconds: float) -> int:
+    """Say whether all was as promised; give the exit status."""
+    if not broken:
+        print(f"\nAll promises kept, in {show_seconds(seconds)}.", flush=True)
+        return 0
+    lines = "\n".join(f"  {row.step}: {row.promise.text}" for row in broken if row.promise)
+    print(f"\nNot as promised:\n{lines}", file=sys.stderr)
+    return 1
+
+
+def _stay(scene: Scene, fleet: Fleet) -> None:
+    """Keep everything running until Ctrl-C."""
+    print(f"\n{suggestions(scene, fleet)}", flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:

@@ -34,6 +34,26 @@ class Client:
         """
         self._skopeo.copy(f"{self._place}:{image.tag}", f"dir:{self._pulled}")
 
+    def delete(self, image: Image) -> None:
+        """Delete what the tag of *image* names, with all tags that name it.
+
+        Raises: ProgramFailed
+        """
+        self._skopeo.delete(f"{self._place}:{image.tag}")
+
+    def finds(self, image: Image) -> bool:
+        """Say whether the tag of *image* is there; it isn't if the registry says so.
+
+        Raises: ProgramFailed: it says something else.
+        """
+        try:
+            self.pull(image)
+        except ProgramFailed as error:
+            if "manifest unknown" not in str(error):
+                raise
+            return False
+        return True
+
     def check(self, image: Image) -> None:
         """See that what was pulled is *image*, all of it, and remove it.
 

@@ -1,7 +1,10 @@
 """What the demo tells its reader: where everything listens, and what to try."""
 
 import os
+import sys
+from pathlib import Path
 
+from loadtest.demo.fleet import PLACES, Fleet
 from loadtest.demo.scene import LINK, SHARE, Scene
 from loadtest.demo.steps import CROWD, LAYER_SIZES_BYTES
 from loadtest.units import show_bytes, show_seconds
@@ -34,16 +37,53 @@ def places(scene: Scene) -> str:
     return "\n".join(f"  {name:<13} {where:<29} {what}".rstrip() for name, where, what in lines)
 
 
-def suggestions(scene: Scene) -> str:
+def news_introduction(fleet: Fleet) -> str:
+    """Say what the second part shows, and where the hub listens."""
+    hub = fleet.hub
+    told = (
+        f"the primary, started again, posts its notifications to {hub.notifications}"
+        if fleet.primary.registry is not None
+        else "the primary's settings aren't ours: this demo posts to the hub in its place"
+    )
+    far = " and ".join(
+        f"{place.name}, {show_seconds(place.round_trip_seconds)} away" for place in PLACES
+    )
+    return (
+        f"A hub beside the primary ({told}) and two more regions: {far}.\n"
+        "What is pushed arrives there before anybody pulls it."
+    )
+
+
+def suggestions(scene: Scene, fleet: Fleet) -> str:
     """Say what to try while it keeps running."""
     login = scene.primary.login
-    credentials = f" --src-creds {login.username}:{login.password}" if login else ""
-    image = f"{scene.near.replica.address}/{scene.primary.repository}:1.0"
+    creds = f"{login.username}:{login.password}" if login else ""
+    pulls, pushes = (f" --{side}-creds {creds}" if creds else "" for side in ("src", "dest"))
+    near = scene.near.replica.address
+    repository = f"{scene.primary.repository}-service"
+    exports = "".join(
+        f"  export {name}={value}\n" for name, value in fleet.hub.operator.variables.items()
+    )
+    regions = "".join(
+        f"  {told.place.name:<13} {told.region.replica.address:<23} metrics:"
+        f" http://{told.region.replica.ops}/metrics\n"
+        for told in fleet.regions
+    )
     return f"""\
 Still running until Ctrl-C. Try:
-  pull:         skopeo copy --src-tls-verify=false{credentials} \\
-                    docker://{image} dir:$(mktemp -d)
+  pull:         skopeo copy --src-tls-verify=false{pulls} \\
+                    docker://{near}/{scene.primary.repository}:1.0 dir:$(mktemp -d)
   metrics:      curl -s http://{scene.near.replica.ops}/metrics
   an outage:    curl -X POST http://{scene.near.link.control}/refuse     (then pull again)
   its end:      curl -X POST http://{scene.near.link.control}/restore
-  the link:     curl http://{scene.near.link.control}/                (bytes so far)"""
+  the link:     curl http://{scene.near.link.control}/                (bytes so far)
+
+The hub, {fleet.hub.url} (metrics: http://{fleet.hub.ops}/metrics), and its regions:
+{regions}
+  export PATH={Path(sys.executable).parent}:$PATH
+{exports}\
+  push again:   skopeo copy --dest-tls-verify=false{pushes} \\
+                    oci:{fleet.folder}/service:1.0 docker://{scene.primary.place}/{repository}:2.0
+  then:         proxima wait {repository}:2.0 --all
+  the log:      proxima logs --follow
+  the regions:  proxima replicas list"""

@@ -6,6 +6,7 @@ from loadtest.image import Image
 
 _ONCE_RATIO = 1.02  # the requests and headers around an image's bytes
 _NO_BLOB_BYTES = 64_000  # requests, headers and manifests; the demo's layers are larger
+_ONE_QUESTION_BYTES = 2_000  # a HEAD and its answer
 _AS_FAST_RATIO, _AS_FAST_SECONDS = 1.25, 0.25  # room for a busy machine: `make bench` measures
 
 _FASTER_RATIO = 1.5  # the client itself pulls its layers at once; `make bench` measures one blob
@@ -62,3 +63,24 @@ def nothing_fetched_back(cost: Cost) -> Promise:
 def works_without_primary(cost: Cost) -> Promise:
     """The clients got everything though nothing answered beyond the link."""
     return Promise("logins and pulls work, nothing crosses the link", cost.down_bytes == 0)
+
+
+def fetches_no_blob(cost: Cost) -> Promise:
+    """What was pushed elsewhere is there already."""
+    return Promise("no blob crosses the link", cost.down_bytes < _NO_BLOB_BYTES)
+
+
+def asks_only_for_the_right(cost: Cost) -> Promise:
+    """A client that is new to a region has to be known; all else is there."""
+    is_kept = cost.down_bytes < _ONE_QUESTION_BYTES
+    return Promise("the primary is asked whether the client may, no more", is_kept)
+
+
+def crosses_nothing(cost: Cost) -> Promise:
+    """The region needs the primary for nothing."""
+    return Promise("nothing crosses the link", cost.down_bytes + cost.up_bytes == 0)
+
+
+def is_unknown(*, is_found: bool) -> Promise:
+    """What was deleted at the primary is there no more."""
+    return Promise("a pull there is told: manifest unknown", not is_found)

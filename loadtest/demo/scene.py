@@ -12,6 +12,7 @@ from loadtest.address import Address
 from loadtest.link import LinkSettings
 from loadtest.login import Login
 from loadtest.programs import LinkProgram, ProgramFailed, Replica, StockRegistry
+from loadtest.programs.settings import Sections, laid_over
 
 LINK = LinkSettings(round_trip_seconds=0.040, rate_bytes_per_second=100e6)
 SHARE = 8
@@ -94,20 +95,29 @@ def running_scene(folder: Path) -> Iterator[Scene]:
                 StockRegistry(folder / "primary", name="primary", login=True)
             )
             primary = Primary(registry.url, "demo/app", registry.login, registry)
-        near = _region(stack, folder / "near", primary, LINK)
-        far = _region(stack, folder / "far", primary, SHARED_LINK)
+        near = replica_behind(stack, folder / "near", primary, LINK)
+        far = replica_behind(stack, folder / "far", primary, SHARED_LINK)
         yield Scene(folder, primary, near, far)
 
 
-def _region(stack: ExitStack, folder: Path, primary: Primary, settings: LinkSettings) -> Region:
-    folder.mkdir()
-    link = stack.enter_context(LinkProgram(primary.address, settings, folder))
+def replica_behind(
+    stack: ExitStack,
+    folder: Path,
+    primary: Primary,
+    link_settings: LinkSettings,
+    settings: Sections | None = None,
+) -> Region:
+    """Run a link to the primary and a replica behind it, for as long as *stack* is open.
+
+    Raises: ProgramFailed
+    """
+    link = stack.enter_context(LinkProgram(primary.address, link_settings, folder))
     trusted = list(primary.trusted_origins)
-    origins: dict[str, object] = {"trusted_origins": trusted, "storage_origins": trusted}
+    origins = {"primary": {"trusted_origins": trusted, "storage_origins": trusted}}
     replica = Replica(
         folder / "replica",
         primary=primary.url,
         connect_to=link.address,
-        settings={"primary": origins},
+        settings=laid_over(origins, settings or {}),
     )
     return Region(link, stack.enter_context(replica))

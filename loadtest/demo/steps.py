@@ -1,10 +1,10 @@
 """The demo's steps, in order: what is done, what it cost, and what was promised."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from loadtest.demo.client import Client
+from loadtest.demo.measure import measure
 from loadtest.demo.promise import (
     Cost,
     as_fast_as,
@@ -47,30 +47,35 @@ class Steps:
         """
         replica = self._scene.near.replica.address
         direct = self._pull(self._scene.near.link.address, first)
-        yield Row("pull from the primary, over the link", direct)
+        yield Row("pull from the primary, over the link", direct, direct=direct)
         cold = self._pull(replica, first)
-        yield Row("pull through the replica, cold", cold, as_fast_as(direct, first, cold))
+        yield Row("pull through the replica, cold", cold, as_fast_as(direct, first, cold), direct)
         warm = self._pull(replica, first)
-        yield Row("the same again, warm", warm, stays_in_region(direct, warm))
+        yield Row("the same again, warm", warm, stays_in_region(direct, warm), direct)
         crowd = self._pull(replica, second, clients=CROWD)
-        yield Row(f"{CROWD} clients at once, cold", crowd, crosses_once(second, crowd))
-        yield Row("push through the replica", self._push(third))
+        yield Row(f"{CROWD} clients at once, cold", crowd, crosses_once(second, crowd), direct)
+        yield Row("push through the replica", self._push(third), direct=direct)
         pushed = self._pull(replica, third)
-        yield Row("pull what was pushed", pushed, nothing_fetched_back(pushed))
-        yield from self._over_the_shared_link(first)
+        yield Row("pull what was pushed", pushed, nothing_fetched_back(pushed), direct)
+        yield from self._over_the_shared_link(first, direct)
         if self._scene.primary.registry is not None:
             self._scene.primary.registry.end()
             outage = self._outage(first, third)
             yield Row(
-                "primary stopped: new logins, both pulls", outage, works_without_primary(outage)
+                "primary stopped: new logins, both pulls",
+                outage,
+                works_without_primary(outage),
+                direct,
             )
 
-    def _over_the_shared_link(self, image: Image) -> Iterator[Row]:
+    def _over_the_shared_link(self, image: Image, unshared: Cost) -> Iterator[Row]:
         far = self._scene.far
         direct = self._pull(far.link.address, image, region=far)
-        yield Row(f"each connection 1/{SHARE} of the link: direct", direct)
+        yield Row(f"each connection 1/{SHARE} of the link: direct", direct, direct=unshared)
         cold = self._pull(far.replica.address, image, region=far)
-        yield Row("through a replica there, cold", cold, uses_the_link(direct, image, cold))
+        yield Row(
+            "through a replica there, cold", cold, uses_the_link(direct, image, cold), unshared
+        )
 
     def _client(self, registry: str) -> Client:
         self._clients += 1
@@ -84,16 +89,15 @@ class Steps:
         """Let new clients pull *image* at once; only the pulls are timed."""
         crowd = [self._client(registry) for _ in range(clients)]
         with ThreadPoolExecutor(clients) as pool:
-            cost = self._measure(
-                lambda: list(pool.map(lambda client: client.pull(image), crowd)), region
-            )
+            link = (region or self._scene.near).link
+            cost = measure(link, lambda: list(pool.map(lambda client: client.pull(image), crowd)))
         for client in crowd:
             client.check(image)
         return cost
 
     def _push(self, image: Image) -> Cost:
         client = self._client(self._scene.near.replica.address)
-        return self._measure(lambda: client.push(image))
+        return measure(self._scene.near.link, lambda: client.push(image))
 
     def _outage(self, *images: Image) -> Cost:
         def log_in_and_pull() -> None:
@@ -102,13 +106,4 @@ class Steps:
                 client.pull(image)
                 client.check(image)
 
-        return self._measure(log_in_and_pull)
-
-    def _measure(self, work: Callable[[], object], region: Region | None = None) -> Cost:
-        link = (region or self._scene.near).link
-        before = link.counts()
-        started = time.monotonic()
-        work()
-        seconds = time.monotonic() - started
-        after = link.counts()
-        return Cost(seconds, after.down_bytes - before.down_bytes, after.up_bytes - before.up_bytes)
+        return measure(self._scene.near.link, log_in_and_pull)

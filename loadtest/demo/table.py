@@ -15,10 +15,17 @@ class Row:
     step: str
     cost: Cost
     promise: Promise | None = None
+    direct: Cost | None = None
+    """What a pull straight from the primary cost, where that can be compared."""
+
+    @property
+    def ratio(self) -> str:
+        """Its time to that of the direct pull."""
+        return f"{self.cost.seconds / self.direct.seconds:.2f}x" if self.direct else ""
 
 
 class Table:
-    """Rows with their time as a ratio to the first one's, the direct pull."""
+    """Rows, printed as they come."""
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
@@ -31,12 +38,11 @@ class Table:
     def add(self, row: Row) -> None:
         """Print *row*."""
         self._rows.append(row)
-        ratio = row.cost.seconds / self._rows[0].cost.seconds
         promise = ""
         if row.promise is not None:
             promise = f"{'kept' if row.promise.is_kept else 'BROKEN'}: {row.promise.text}"
         link = show_bytes(row.cost.down_bytes + row.cost.up_bytes)
-        self._print(row.step, show_seconds(row.cost.seconds), f"{ratio:.2f}x", link, promise)
+        self._print(row.step, show_seconds(row.cost.seconds), row.ratio, link, promise)
 
     @property
     def broken(self) -> list[Row]:

@@ -9,6 +9,7 @@ from loadtest.programs.program import ProgramFailed, environment, tied
 
 _LOGIN_SECONDS = 20.0
 _COPY_SECONDS = 120.0
+_DELETE_SECONDS = 20.0
 
 
 class Skopeo:
@@ -35,8 +36,19 @@ class Skopeo:
         Raises: ProgramFailed
         """
         options = ["--preserve-digests", "--src-tls-verify=false", "--dest-tls-verify=false"]
-        options += ["--authfile", str(self._logins)] if self._logins.exists() else []
+        options += self._known_logins()
         self._run(["copy", "--quiet", *options, source, destination], _COPY_SECONDS)
+
+    def delete(self, place: str) -> None:
+        """Delete the manifest that *place* names, such as `docker://HOST:PORT/NAME:TAG`.
+
+        Raises: ProgramFailed
+        """
+        options = ["--tls-verify=false", *self._known_logins()]
+        self._run(["delete", *options, place], _DELETE_SECONDS)
+
+    def _known_logins(self) -> list[str]:
+        return ["--authfile", str(self._logins)] if self._logins.exists() else []
 
     def _run(self, arguments: Sequence[str], limit_seconds: float, given: str = "") -> None:
         command = tied(["skopeo", "--insecure-policy", "--tmpdir", str(self._home), *arguments])

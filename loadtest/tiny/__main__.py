@@ -16,7 +16,7 @@ from loadtest.address import show_address
 from loadtest.image import LAYER_TYPE
 from loadtest.login import Login
 from loadtest.tiny.content import Content
-from loadtest.tiny.fixed import LAYER_SIZES_BYTES, REPOSITORY, TAG
+from loadtest.tiny.fixed import LARGE_TAG, LAYER_SIZES_BYTES, REPOSITORY, TAG
 from loadtest.tiny.registry import TinyRegistry
 from loadtest.units import parse_bytes
 
@@ -39,7 +39,8 @@ async def _serve(options: argparse.Namespace) -> None:
     layers = [content.add(LAYER_TYPE, source.randbytes(size)) for size in LAYER_SIZES_BYTES]
     index = content.add_image(REPOSITORY, TAG, layers)
     shared = _random_bytes(source, options.size) if options.blobs else b""
-    digests = content.add_large(options.blobs, shared)
+    large = content.add_large(options.blobs, shared)
+    content.add_image(REPOSITORY, LARGE_TAG, large)
     registry = TinyRegistry(content, Login.parse(options.login))
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -53,7 +54,7 @@ async def _serve(options: argparse.Namespace) -> None:
         "address": address,
         "index": index["digest"],
         "layers": [layer["digest"] for layer in layers],
-        "blobs": digests,
+        "blobs": [layer["digest"] for layer in large],
     }
     print(json.dumps(ready), flush=True)
     await stopped.wait()

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadtest.image import CONFIG_TYPE, INDEX_TYPE, MANIFEST_TYPE
+from loadtest.image import CONFIG_TYPE, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE
 
-_BLOB_TYPE = "application/octet-stream"
 _PIECE_BYTES = 2**20
 
 
@@ -70,14 +69,15 @@ class Content:
         }
         return self.add(MANIFEST_TYPE, json.dumps(document).encode())
 
-    def add_large(self, count: int, shared: bytes) -> list[str]:
-        """Keep *count* blobs that begin with the same *shared* bytes; give their digests."""
+    def add_large(self, count: int, shared: bytes) -> list[dict[str, Any]]:
+        """Keep *count* blobs that begin with the same *shared* bytes; give their descriptors."""
         state = hashlib.sha256(shared)
-        digests = []
+        layers = []
         for number in range(count):
             own = b"%016d" % number
             whole = state.copy()
             whole.update(own)
-            digests.append(f"sha256:{whole.hexdigest()}")
-            self.stored[digests[-1]] = Stored(_BLOB_TYPE, own, shared)
-        return digests
+            digest = f"sha256:{whole.hexdigest()}"
+            stored = self.stored[digest] = Stored(LAYER_TYPE, own, shared)
+            layers.append({"mediaType": LAYER_TYPE, "digest": digest, "size": stored.size_bytes})
+        return layers

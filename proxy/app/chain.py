@@ -1,5 +1,6 @@
 """The store and the chain of pullers over it, from the settings."""
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from proxy.registry.flights import FillLimits
 from proxy.registry.freshness import Freshness, TagRules, TagTimes
 from proxy.registry.integrity import Integrity
 from proxy.registry.on_behalf import OnBehalf
+from proxy.registry.pace import Pace
 from proxy.registry.patterns import freshness_by_pattern
 from proxy.registry.primary import Primary
 from proxy.registry.promoting import Promoting
@@ -32,6 +34,7 @@ from proxy.registry.tags import FreshTags
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.registry.uncached import Uncached
+from proxy.registry.writes import Writes
 from proxy.telemetry import Telemetry
 
 
@@ -40,12 +43,17 @@ class Chain:
     """What answers pulls, outermost first in `puller`, and what it is made of."""
 
     puller: Authorized
+    promoting: Promoting
     tags: FreshTags
+    checks: TagChecks
     fill: CacheFill
     store: Store
     primary: Primary
+    fetcher: Fetcher
     book: TagBook
     rules: TagRules
+    writes: Writes
+    pace: Pace
 
 
 def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
@@ -113,7 +121,8 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     )
     has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
     fetcher = Fetcher(primary, has_own_identity=has_own_identity)
-    fill = _cache_fill(settings, store, fetcher, ground.telemetry)
+    pace = Pace(settings.replication.bandwidth, asyncio.get_running_loop().time)
+    fill = _cache_fill(settings, store, fetcher, ground.telemetry, pace)
     book = TagBook(store.tree, ground.sidecar, ground.clock, log)
     rules = tag_rules(settings)
     times = TagTimes(rules, book.age, ground.assurance)
@@ -123,11 +132,13 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     promoting = Promoting(tags, ground.capacity.usage, store.room)
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
-    return Chain(puller, tags, fill, store, primary, book, rules)
+    writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
+    pullers = (puller, promoting, tags, checks, fill, store)
+    return Chain(*pullers, primary, fetcher, book, rules, writes, pace)
 
 
 def _cache_fill(
-    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry
+    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry, pace: Pace
 ) -> CacheFill:
     fill = settings.fill
     uncached = Uncached(
@@ -143,6 +154,7 @@ def _cache_fill(
         max_orphans=fill.max_orphans,
         may_serve_unverified_parts=fill.unverified_ranges,
         max_lanes=fill.connections,
-        max_more_lanes=settings.primary.max_connections // 2,
+        max_all_lanes=settings.primary.max_connections // 8,
+        pace=pace,
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

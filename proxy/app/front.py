@@ -9,7 +9,6 @@ from proxy.registry.access import Doorkeeper, Logins
 from proxy.registry.issuer import Issuer
 from proxy.registry.listings import Listings
 from proxy.registry.uploads import UploadCopies
-from proxy.registry.writes import Writes
 from proxy.web.admit import Admission, Gate, HostNames
 from proxy.web.challenge import Challenges
 from proxy.web.forwarding import Forwarding
@@ -93,7 +92,7 @@ def _pushes(
         ground.network.link,
         Locations(own_names.is_own_authority, settings.primary.location_prefixes),
         copies,
-        Writes(chain.store, chain.fill, chain.book, ground.sidecar, ground.clock, telemetry.log),
+        chain.writes,
         PushRights(ground.network.link, ground.callers.rights, ground.realm),
         settings.listen.write_timeout,
     )

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from proxy.app.chain import Chain, Ground
-from proxy.oci.caller import ANONYMOUS, REPLICA
+from proxy.oci.caller import REPLICA
 from proxy.registry import collect
 from proxy.registry.adopt import Adopter
 from proxy.registry.clock import SystemClock
@@ -42,9 +42,7 @@ def verbs_of_replica(chain: Chain, ground: Ground) -> Mapping[str, Verb]:
         return Purger(store.tree, book, ground.sidecar, fill, store.forget).run(order)
 
     def prefetch(order: Order) -> Events:
-        has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
-        caller = REPLICA if has_own_identity else ANONYMOUS
-        return Prefetcher(chain.tags, store, fill.settled, caller).run(order)
+        return Prefetcher(chain.tags, store, fill.settled, REPLICA).run(order)
 
     def adopt(order: Order) -> Events:
         return Adopter(store).run(order)

@@ -17,6 +17,8 @@ from proxy.events.notification import Notification, Source
 from proxy.oci.digest import Digest
 from proxy.oci.reference import Repository, Tag
 
+_NAMELESS = "resource: expected a tag or a digest"
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -30,7 +32,7 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A resource, understood: there is a tag, a digest or both."""
+    """A resource, understood; what is made of it raises NotUnderstood if it names nothing."""
 
     repository: Repository
     tag: Tag | None
@@ -39,19 +41,24 @@ class Resource:
 
     def pushed(self) -> Notification:
         """Give the notification of its push."""
+        if self.tag is None and self.digest is None:
+            raise NotUnderstood(_NAMELESS)
         return identified(self.source, ManifestPushed(self.repository, self.tag, self.digest))
 
     def manifest_deleted(self) -> Notification:
-        """Give the notification of its deletion, where that means the manifest."""
-        if self.digest is None:
-            return self.tag_deleted()
-        return identified(self.source, ManifestDeleted(self.repository, self.digest, self.tag))
+        """Give the notification of its deletion, where that means the manifest with its tags."""
+        if self.digest is not None:
+            event = ManifestDeleted(self.repository, self.digest, self.tag)
+            return identified(self.source, event)
+        return self.tag_deleted()
 
     def tag_deleted(self) -> Notification:
-        """Give the notification of its deletion, where that means the tag, if it has one."""
-        if self.tag is None:
-            return self.manifest_deleted()
-        return identified(self.source, TagDeleted(self.repository, self.tag, self.digest))
+        """Give the notification of its deletion, where that means the tag if it has one."""
+        if self.tag is not None:
+            return identified(self.source, TagDeleted(self.repository, self.tag, self.digest))
+        if self.digest is not None:
+            return identified(self.source, ManifestDeleted(self.repository, self.digest))
+        raise NotUnderstood(_NAMELESS)
 
 
 def happenings(kind: str, event_data: object, source: Source) -> list[Happening]:
@@ -80,8 +87,6 @@ def resource_of(happening: Happening) -> Resource:
     digest = fields.digest(resource, "digest")
     is_untagged = ":" in fields.text(resource, "tag")
     tag = None if is_untagged else fields.tag(resource, "tag")
-    if tag is None and digest is None:
-        raise NotUnderstood("resource: expected a tag or a digest")
     host = fields.text(resource, "resource_url").partition("/")[0]
     return Resource(repository, tag, digest, replace(happening.source, host=host))
 

@@ -54,7 +54,7 @@ class Form:
 def read_message(headers: Mapping[str, str], body: bytes, received: datetime) -> Message:
     """Read the JSON of a request.
 
-    Raises: NotUnderstood: too large, or no JSON.
+    Raises: NotUnderstood: too large, too many entries, or no JSON.
     """
     if len(body) > MAX_BODY_BYTES:
         raise NotUnderstood(f"more than {MAX_BODY_BYTES} bytes")
@@ -62,6 +62,8 @@ def read_message(headers: Mapping[str, str], body: bytes, received: datetime) ->
         document = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as exc:
         raise NotUnderstood("the body is no JSON document") from exc
+    if isinstance(document, list) and len(document) > MAX_ENTRIES:
+        raise NotUnderstood(f"more than {MAX_ENTRIES} entries")
     named = {name.lower(): value for name, value in headers.items()}
     return Message(named, document, received.astimezone(UTC))
 

@@ -20,4 +20,4 @@ ANONYMOUS = Caller("anonymous")
 """Nobody in particular: an identity too, with rights of its own at an open primary."""
 
 REPLICA = Caller("replica")
-"""This replica's own read-only identity at the primary, where one is configured."""
+"""This replica itself: its own read-only identity at the primary, else nobody in particular."""

@@ -43,18 +43,24 @@ class Climb:
 
 
 class LaneBudget:
-    """How many lanes all flights may have beyond the first of each."""
+    """How many lanes all flights have, and may have: each has its first one in any case."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self.taken = 0
 
-    def take(self) -> bool:
-        """Take one; False if there is none left."""
-        if self.taken >= self._limit:
-            return False
+    @property
+    def is_used_up(self) -> bool:
+        """Say that no flight may have one more."""
+        return self.taken >= self._limit
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Say that a flight with several lanes is to leave one to the others."""
+        return self.taken > self._limit
+
+    def take(self) -> None:
         self.taken += 1
-        return True
 
     def give_back(self) -> None:
         self.taken -= 1

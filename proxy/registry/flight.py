@@ -142,7 +142,7 @@ class Flight:
         try:
             await self._fill(begun, spool, growing, claim)
             await self._verify(spool, growing, file.size)
-            await to_its_end(self._commit(spool))
+            await to_its_end(self._commit(spool, growing))
         except BaseException as exc:
             self.fail(exc)
             await to_its_end(self._file.leave(spool, file.size, exc))
@@ -225,7 +225,9 @@ class Flight:
         growing.on_wanted = lambda offset: segments.want(ByteSpan(offset, offset + 1))
         weather = self._lanes.weather.at(first.place)
         ask = functools.partial(self._open_span, size)
-        await Lanes(segments, spool, ask, self._lanes, weather).run(first)
+        sources = self.sources
+        lanes = Lanes(segments, spool, ask, self._lanes, weather, lambda: sources.has_client)
+        await lanes.run(first)
 
     async def _open_span(self, size: int, span: ByteSpan) -> Stream:
         last = None if span.stop == size else span.stop - 1
@@ -278,9 +280,9 @@ class Flight:
         if not self.opened.done():
             self.opened.set_result(growing)
 
-    async def _commit(self, spool: SpoolFile) -> None:
+    async def _commit(self, spool: SpoolFile, growing: GrowingFile) -> None:
         await self._tree.commit(spool.path, spool.descriptor_number, self.digest)
-        self._integrity.note_good(self.digest, Stamp.of(spool.descriptor_number))
+        self._integrity.vouch(self.digest, growing, Stamp.of(spool.descriptor_number))
         await self.sources.link(self._tree)
         self.has_linked = True  # whoever is proven from here on sees to its link itself
 

@@ -17,6 +17,7 @@ from proxy.registry.fetcher import Fetcher
 from proxy.registry.flight import Flight
 from proxy.registry.lanes import LaneRules
 from proxy.registry.negatives import Negatives
+from proxy.registry.pace import Pace
 from proxy.registry.store import Store
 from proxy.telemetry import Telemetry
 from proxy.telemetry.labels import FillEnd
@@ -27,7 +28,8 @@ MAX_MISMATCHED = 1000
 @dataclass(frozen=True, slots=True)
 class FillLimits:
     """How many flights at once, how many of them without a follower; what is held back; how many
-    connections one may have, and all of them beyond the first of each.
+    connections one may have, and all of them together unless each has one only; how fast those
+    come that no client waits for.
     """
 
     tail_bytes: int
@@ -35,7 +37,8 @@ class FillLimits:
     max_orphans: int
     may_serve_unverified_parts: bool
     max_lanes: int
-    max_more_lanes: int
+    max_all_lanes: int
+    pace: Pace
 
 
 class Flights:
@@ -55,8 +58,10 @@ class Flights:
         self._negatives = negatives
         self._log = telemetry.log
         self._metrics = telemetry.metrics
-        budget = LaneBudget(limits.max_more_lanes)
-        self._lanes = LaneRules(fetcher.weather, budget, limits.max_lanes, fetcher.note_break)
+        budget = LaneBudget(limits.max_all_lanes)
+        self._lanes = LaneRules(
+            fetcher.weather, budget, limits.max_lanes, limits.pace, fetcher.note_break
+        )
         self._slots = asyncio.Semaphore(limits.max_concurrent)
         self._flights: dict[Digest, Flight] = {}
         self._tasks: dict[Flight, asyncio.Task[None]] = {}

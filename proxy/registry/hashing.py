@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from proxy.oci.digest import Algorithm
 from proxy.registry.integrity import Stamp
+from proxy.registry.page_cache import is_cached
 
 STEP_BYTES = 1 << 20
 DROP_EVERY_BYTES = 8 << 20
@@ -34,7 +35,7 @@ class FileHash:
         self.stamp = Stamp.of(descriptor)
         self._descriptor = descriptor
         self._hasher = algorithm.hasher()
-        self._was_cached = is_cached(descriptor, self.stamp.size)
+        self._was_cached = is_partly_cached(descriptor, self.stamp.size)
         self._view = memoryview(bytearray(max(1, min(STEP_BYTES, self.stamp.size))))
         self._offset = 0
         self._dropped = 0
@@ -81,21 +82,11 @@ def hash_file(
     return hashing.hexdigest(), hashing.stamp
 
 
-def is_cached(descriptor: int, size: int) -> bool:
+def is_partly_cached(descriptor: int, size: int) -> bool:
     """Say whether some of a file is in the page cache, judged by a byte here and there.
 
     Asking may itself begin to read: one page alone each time, and none twice.
     """
     os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
     step = max(mmap.PAGESIZE, size // PROBES)
-    return any(_is_byte_cached(descriptor, offset) for offset in range(0, size, step))
-
-
-def _is_byte_cached(descriptor: int, offset: int) -> bool:
-    try:
-        os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:  # the file system can't tell: better to leave things as they are
-        return True
-    return True
+    return any(is_cached(descriptor, offset, 1) for offset in range(0, size, step))

@@ -1,12 +1,14 @@
 """Whether a file in the tree may be sent without reading it first.
 
 A file is hashed on its first whole serve after a start, or after its inode, size or time of
-change differ from when it was hashed. Between two hashes the scrub has to find what rots.
+change differ from when it was hashed. Between two hashes the scrub has to find what rots. One that
+a reader can't read is doubted: hashed again, and opened by nobody before that has ended.
 """
 
 import asyncio
 import os
 from dataclasses import dataclass
+from functools import partial
 
 from proxy.oci.digest import Digest
 from proxy.oci.errors import ContentMismatch, RegistryError, StoreUnavailable
@@ -43,6 +45,7 @@ class Integrity:
         self._good: BoundedMap[Digest, Stamp] = BoundedMap(MAX_REMEMBERED)
         self._checks: dict[tuple[Digest, Stamp], GrowingFile] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._doubts: dict[Digest, asyncio.Task[None]] = {}
 
     def is_good(self, digest: Digest, stamp: Stamp) -> bool:
         """Say whether this very state of the file was hashed."""
@@ -51,6 +54,11 @@ class Integrity:
     def note_good(self, digest: Digest, stamp: Stamp) -> None:
         """Note that this state of the file has the digest."""
         self._good.put(digest, stamp)
+
+    def vouch(self, digest: Digest, growing: GrowingFile, stamp: Stamp) -> None:
+        """As `note_good`, for a file that is read: whoever can't do that has it looked at again."""
+        self.note_good(digest, stamp)
+        growing.on_read_failed = partial(self._doubt, digest, growing.descriptor_number, stamp)
 
     def forget(self, digest: Digest) -> None:
         """Forget that a file was good, so that its next serve looks at it again."""
@@ -66,29 +74,43 @@ class Integrity:
             growing = GrowingFile(descriptor_number, stamp.size, 0)
             growing.arrived = stamp.size
             growing.verified()
-            growing.on_read_failed = lambda: self._doubt(digest, os.dup(descriptor_number), stamp)
+            self.vouch(digest, growing, stamp)
             return growing
         running = self._checks.get((digest, stamp))
         if running is not None and running.hold():
             os.close(descriptor_number)
             return running
         growing = GrowingFile(descriptor_number, stamp.size, self._tail_bytes)
-        self._checks[digest, stamp] = growing
         growing.hold()
-        task = asyncio.create_task(self._check(digest, growing, stamp))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._own(asyncio.create_task(self._check(digest, growing, stamp)))
+        self._checks[digest, stamp] = growing
         return growing
 
+    def _own(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _doubt(self, digest: Digest, descriptor_number: int, stamp: Stamp) -> None:
-        """Hash a state again that could be read before and can't be now."""
+        """Hash a state again that could be read before and can't be now, once for all who tell."""
+        if not self.is_good(digest, stamp) or (digest, stamp) in self._checks:
+            return
         self._good.drop(digest)
-        self.reader(digest, descriptor_number, stamp).release()
+        growing = GrowingFile(os.dup(descriptor_number), stamp.size, self._tail_bytes)
+        task = asyncio.create_task(self._check(digest, growing, stamp))
+        self._own(task)
+        self._checks[digest, stamp] = growing
+        self._doubts[digest] = task
+        task.add_done_callback(lambda _: self._doubts.pop(digest, None))
+
+    async def settled(self, digest: Digest) -> None:
+        """Wait until a file that is doubted has been found good, or set aside."""
+        if (task := self._doubts.get(digest)) is not None:
+            await asyncio.wait((task,))
 
     async def _check(self, digest: Digest, growing: GrowingFile, stamp: Stamp) -> None:
         try:
             await self._hash(digest, growing)
-            self.note_good(digest, stamp)
+            self.vouch(digest, growing, stamp)
             growing.verified()
         except ContentMismatch as exc:  # set aside first: who comes again doesn't find it
             await self._set_aside(digest, stamp, "its bytes don't have its digest")

@@ -7,7 +7,7 @@ Rules:
 - A primary that asks for less (429, 503 with Retry-After) gets less, at once and for minutes.
 - A lane that breaks goes on from its byte. While others are at work it may give up: its rest is
   theirs, and nobody takes its place. The last one fails with what it met.
-- All flights together have a bounded number of lanes beyond the first of each.
+- All flights together have a bounded number of lanes: many flights use a link by themselves.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ from proxy.oci.span import ByteSpan
 from proxy.registry.breaks import Breaks
 from proxy.registry.climb import Climb, LaneBudget
 from proxy.registry.ending import to_its_end
+from proxy.registry.pace import Pace
 from proxy.registry.puller import Stream
 from proxy.registry.segments import Segments
 from proxy.registry.spool import SpoolFile
@@ -36,11 +37,14 @@ Opening = asyncio.Task[Stream]
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
-    """What flights share: the weather, the budget, the most lanes of one; its breaks are told."""
+    """What flights share: the weather, the budget, the most lanes of one, the pace of those that
+    nobody waits for; its breaks are told.
+    """
 
     weather: LinkWeather
     budget: LaneBudget
     most: int
+    pace: Pace
     note_break: Callable[[], None]
 
 
@@ -55,7 +59,9 @@ class _Lane:
 
 
 class Lanes:
-    """One flight's lanes at work. *ask* opens a span at the primary."""
+    """One flight's lanes at work. *ask* opens a span at the primary; *is_awaited* tells whether a
+    client waits for it.
+    """
 
     def __init__(
         self,
@@ -64,7 +70,9 @@ class Lanes:
         ask: Callable[[ByteSpan], Coroutine[Any, Any, Stream]],
         rules: LaneRules,
         weather: Weather,
+        is_awaited: Callable[[], bool],
     ) -> None:
+        self._is_awaited = is_awaited
         self._segments = segments
         self._spool = spool
         self._ask = ask
@@ -111,22 +119,21 @@ class Lanes:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await first.aclose()  # its lane may not have come to its first step
 
-    def _start(self, span: ByteSpan, opening: Opening | None, *, is_extra: bool = False) -> None:
+    def _start(self, span: ByteSpan, opening: Opening | None) -> None:
         self._active += 1
+        self._rules.budget.take()
         task = asyncio.create_task(self._lane(span, opening))
         self._tasks.add(task)
-        if is_extra:
-            task.add_done_callback(lambda _: self._rules.budget.give_back())
+        task.add_done_callback(lambda _: self._rules.budget.give_back())
 
     def _add_lanes(self) -> None:
         while self._active < self._climb.lanes and self._segments.unasked_bytes:
-            is_extra = self._active > 0
-            if is_extra and not self._rules.budget.take():
+            if self._active and self._rules.budget.is_used_up:
                 return
             span = self._next()
             if span is None:
                 return
-            self._start(span, None, is_extra=is_extra)
+            self._start(span, None)
 
     def _next(self) -> ByteSpan | None:
         """Hand out a segment that takes a lane two round trips at least."""
@@ -167,11 +174,16 @@ class Lanes:
             self._ahead -= 1
             ahead, lane.ahead = lane.ahead, None
             return ahead
-        return (None if self._active > self._climb.lanes else self._next()), None
+        return (None if self._is_one_too_many else self._next()), None
+
+    @property
+    def _is_one_too_many(self) -> bool:
+        if self._active == 1:
+            return False
+        return self._active > self._climb.lanes or self._rules.budget.is_overdrawn
 
     def _ask_ahead(self, lane: _Lane) -> None:
-        is_too_many = self._active > self._climb.lanes
-        if is_too_many or self._active + self._ahead >= self._climb.most:
+        if self._is_one_too_many or self._active + self._ahead >= self._climb.most:
             return
         span = self._next()
         if span is not None:
@@ -199,6 +211,8 @@ class Lanes:
                     if lane.ahead is None and len(left) <= self._lead_bytes():
                         self._ask_ahead(lane)
                     await self._spool.write_at(offset, new)
+                    if not self._is_awaited():
+                        await self._rules.pace.take(len(new))
                 if not left:
                     return None
                 raise LinkBroken

@@ -16,10 +16,11 @@ from proxy.oci.errors import Absent, BadGateway, BadRequest, RegistryError
 from proxy.oci.manifest import INDEX_TYPES, children_of
 from proxy.oci.platform import Platform, manifests_of
 from proxy.oci.reference import Reference, Repository, split_reference
-from proxy.oci.request import BlobPull, ManifestPull
+from proxy.oci.request import ManifestPull
+from proxy.registry.bringing import Bringer, ForeignLayer
 from proxy.registry.orders import Order
 from proxy.registry.progress import Deed, Done, Event, Events, Progress, Result
-from proxy.registry.puller import Bytes, File, Puller
+from proxy.registry.puller import Bytes, Puller
 from proxy.registry.store import Store
 from proxy.telemetry.labels import Origin
 
@@ -27,7 +28,6 @@ AT_ONCE = 8
 MAX_DEPTH = 4
 TELL_EVERY_SECONDS = 0.5
 NOT_KEPT = "the store could not keep it"
-_FOREIGN_TYPES = ("nondistributable", ".foreign.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,7 @@ class Outcome:
 
 
 class Prefetcher:
-    """Brings what images are made of, so many parts at once.
-
-    *puller* fills the store; *settled* waits until what was fetched of a digest is kept or given
-    up.
-    """
+    """Brings what images are made of, so many parts at once; see `Bringer`."""
 
     def __init__(
         self,
@@ -75,7 +71,7 @@ class Prefetcher:
     ) -> None:
         self._puller = puller
         self._store = store
-        self._settled = settled
+        self._bringer = Bringer(puller, store, settled, caller)
         self._caller = caller
         self._counts: Counter[str] = Counter()
         self._seen: set[Job] = set()
@@ -166,29 +162,12 @@ class Prefetcher:
     async def _bring_blob(self, job: Job) -> Done:
         if not isinstance(job.wanted, Descriptor):
             raise TypeError("a blob is named by a descriptor")
-        pull = BlobPull(job.repository, job.wanted.digest, self._caller)
         try:
-            found = await self._store.resolve(pull)
-            return Done(Deed.HERE, job.name, found.descriptor.size)
-        except Absent:
-            pass
-        try:
-            content = await self._puller.open(pull)
-        except Absent:
-            if any(word in job.wanted.media_type for word in _FOREIGN_TYPES):
-                return Done(Deed.SKIPPED, job.name, detail="a foreign layer: it is elsewhere")
-            raise
-        try:
-            if isinstance(content, File) and content.span.stop:
-                await content.growth.visible_beyond(content.span.stop - 1)
-        finally:
-            await content.aclose()
-        await self._settled(pull.digest)
-        try:
-            found = await self._store.resolve(pull)
-        except Absent:
-            return Done(Deed.FAILED, job.name, detail=NOT_KEPT)
-        return Done(Deed.FETCHED, job.name, found.descriptor.size)
+            brought = await self._bringer.blob(job.repository, job.wanted)
+        except ForeignLayer as exc:
+            return Done(Deed.SKIPPED, job.name, detail=exc.message)
+        deed = Deed.HERE if brought.was_here else Deed.FETCHED
+        return Done(deed, job.name, brought.size_bytes)
 
 
 def _parts(job: Job, content: Bytes, platforms: Sequence[Platform]) -> tuple[Job, ...]:

@@ -104,6 +104,15 @@ class Sidecar:
         await self.flush()
         return await self._run(lambda: self._file.commit(batch))
 
+    async def transact(self, batch: Sequence[Statement]) -> bool:
+        """Write a batch in one transaction of its own; False: it isn't written."""
+        await self.flush()
+        return await self._run(lambda: self._file.transact(batch))
+
+    def queue(self, sql: str, *values: object) -> None:
+        """Write one statement soon; it may be dropped where the file can't be used for long."""
+        self._write(sql, *values)
+
     # --- tags ---------------------------------------------------------------------------------
 
     async def tag(self, repository: Repository, tag: Tag) -> TagRow | None:

@@ -4,6 +4,7 @@ The primary is asked for a repository and a caller that may read the blob there.
 for which it gave the blob, by this fetch or by a HEAD, is proven.
 """
 
+from proxy.oci.caller import REPLICA
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, Denied, RegistryError, Unauthorized
 from proxy.oci.reference import Repository
@@ -43,6 +44,11 @@ class Sources:
         """The blob was deleted there: whoever asks from here on needs another proof."""
         self._proven.pop(repository, None)
         self._pulls = {pull: None for pull in self._pulls if pull.repository != repository}
+
+    @property
+    def has_client(self) -> bool:
+        """Say whether anybody but the replica itself wants it."""
+        return any(pull.caller != REPLICA for pull in self._pulls)
 
     def refusal(self, pull: BlobPull) -> RegistryError | None:
         """Give what the primary said to a pull that it doesn't give the blob for."""

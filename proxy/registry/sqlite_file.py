@@ -74,13 +74,20 @@ class SqliteFile:
 
         def write(connection: sqlite3.Connection) -> bool:
             try:
-                with connection:
-                    for sql, values in batch:
-                        connection.execute(sql, values)
+                _execute(connection, batch)
             except sqlite3.Error as exc:
                 if _code(exc) in _PASSING:
                     raise
                 self._note_failure()
+            return True
+
+        return self._attempt(write) or False
+
+    def transact(self, batch: Iterable[Statement]) -> bool:
+        """Write a batch in one transaction; False if it isn't written, whatever the reason."""
+
+        def write(connection: sqlite3.Connection) -> bool:
+            _execute(connection, batch)
             return True
 
         return self._attempt(write) or False
@@ -161,6 +168,12 @@ class SqliteFile:
         if version < newest:
             steps = "".join(self._steps[version:])
             connection.executescript(f"BEGIN; {steps} PRAGMA user_version = {newest}; COMMIT;")
+
+
+def _execute(connection: sqlite3.Connection, batch: Iterable[Statement]) -> None:
+    with connection:
+        for sql, values in batch:
+            connection.execute(sql, values)
 
 
 def _code(exc: sqlite3.Error) -> int:

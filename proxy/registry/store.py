@@ -144,8 +144,12 @@ class Store:
 
     def _remember_manifest(self, manifest: Manifest) -> None:
         self._remember(LinkKind.MANIFEST, manifest.descriptor, manifest.data)
-        if len(manifest.data) <= MAX_TELLING_BYTES:
-            for child in children_of(manifest.data):
+        self.announce(manifest.data)
+
+    def announce(self, manifest: bytes) -> None:
+        """Remember what a checked manifest says of the sizes of large blobs."""
+        if len(manifest) <= MAX_TELLING_BYTES:
+            for child in children_of(manifest):
                 if child.size > LONGEST_BYTES:
                     self._announced_sizes.put(child.digest, child.size)
 
@@ -210,6 +214,7 @@ class Store:
         return True
 
     async def _open_blob(self, digest: Digest, part: RangeRequest | None) -> Content:
+        await self.integrity.settled(digest)
         descriptor_number = await self._open_file(digest)
         stamp = Stamp.of(descriptor_number)
         descriptor = Descriptor(OCTET_STREAM, digest, stamp.size)

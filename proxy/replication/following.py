@@ -25,7 +25,7 @@ class Following:
     def __init__(
         self, hub: HubClient, clock: Clock, log: EventLog, pace: Pace | None = None
     ) -> None:
-        self._hub = hub
+        self.hub = hub
         self._clock = clock
         self._log = log
         self._pace = pace
@@ -33,6 +33,11 @@ class Following:
         self.lease = Lease(hub, clock, log, pace)
         self.assurance = HubAssurance(self.lease, self.marks)
         self.subscription: Subscription | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Say whether the hub doesn't want this replica any more."""
+        return self.subscription is not None and self.subscription.is_refused
 
     async def load(self, journal: Journal) -> None:
         """Take over the marks that the journal kept over a restart."""
@@ -42,12 +47,19 @@ class Following:
             self._log.warning("marks.not_loaded", error=exc.message)
 
     async def run(
-        self, journal: Journal, on_events: Callable[[], Awaitable[None]], owner: Owner
+        self,
+        journal: Journal,
+        on_events: Callable[[], Awaitable[None]],
+        on_settings: Callable[[], None],
     ) -> None:
-        """Follow for ever; *on_events* is called behind events, once their marks are made."""
+        """Follow for ever; *on_events* is called behind events, once their marks are made.
+
+        Whom the hub refuses it tells nothing more: what it granted ends at once.
+        """
+        owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
         intake = Intake(journal, self.marks, self.lease, on_events, self._log)
         self.subscription = Subscription(
-            self._hub, intake, self._clock, self._log, owner, self._pace
+            self.hub, intake, self._clock, self._log, owner, self._pace
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.subscription.run())

@@ -87,7 +87,7 @@ class Subscription:
         self._never = asyncio.Event()
         self._failures = 0
         self._retry_seconds = 0.0
-        self._is_refused = False
+        self.is_refused = False
         self.heard = Heard()
 
     @property
@@ -116,8 +116,8 @@ class Subscription:
 
     def _refused(self, error: HubRefused) -> None:
         self.heard.error = error.message
-        if not self._is_refused:
-            self._is_refused = True
+        if not self.is_refused:
+            self.is_refused = True
             self._log.error("subscription.refused", error=error.message)
             self._owner.on_refused(error)
 
@@ -171,7 +171,7 @@ class Subscription:
     def _connected(self, now: float) -> None:
         self.heard.connected_since = self.heard.heard_at = now
         self.heard.error = ""
-        self._is_refused = False
+        self.is_refused = False
         self._log.info("subscription.connected", cursor=str(self._intake.cursor))
 
     async def _take(self, events: list[ServerEvent]) -> None:

@@ -92,8 +92,15 @@ class Timings:
 
     def __init__(self, name: str, text: str, label: str, values: Iterable[str]) -> None:
         self._name, self._text, self._label = name, text, label
-        self._counts = {value: [0] * (len(_SECONDS) + 1) for value in values}
-        self._sums = dict.fromkeys(self._counts, 0.0)
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
+        for value in values:
+            self.know(value)
+
+    def know(self, value: str) -> None:
+        """Show a value of the label, from nothing on."""
+        self._counts[value] = [0] * (len(_SECONDS) + 1)
+        self._sums[value] = 0.0
 
     def observe(self, value: str, seconds: float) -> None:
         """Count one duration."""

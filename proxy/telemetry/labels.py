@@ -66,3 +66,38 @@ class FillEnd(StrEnum):
     BROKEN = "broken"
     CANCELLED = "cancelled"
     UNCACHED = "uncached"
+
+
+class Told(StrEnum):
+    """What became of an entry of a notification."""
+
+    EVENT = "event"
+    IGNORED = "ignored"
+    PARKED = "parked"
+
+
+class CopyEnd(StrEnum):
+    """How one piece of replication ended."""
+
+    COMPLETE = "complete"
+    EVICTED = "evicted"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+class Finding(StrEnum):
+    """What a comparison with the primary found to be otherwise here."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    GONE = "gone"
+    INCOMPLETE = "incomplete"
+
+
+class RoundEnd(StrEnum):
+    """How a comparison with the primary ended."""
+
+    COMPLETE = "complete"
+    UNREACHABLE = "unreachable"
+    HELD = "held"

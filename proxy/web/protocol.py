@@ -16,7 +16,7 @@ from aiohttp.http import RawRequestMessage
 from proxy.oci.errors import RegistryError
 from proxy.web.proxy_protocol import Endpoint
 from proxy.web.respond import error_response
-from proxy.web.unsent import unsent
+from proxy.web.unsent import taken, unsent
 
 WRITE_BUFFER_BYTES = 64 << 10
 
@@ -94,7 +94,7 @@ class _Protocol(web.RequestHandler):
     async def start(self) -> None:
         """Serve the connection, then close it; what is left to be sent is watched."""
         try:
-            if not self._close:
+            if not self._close and self._wire is not None:
                 await super().start()
         finally:
             self._is_over = True
@@ -118,6 +118,10 @@ class _Protocol(web.RequestHandler):
     def _unsent_bytes(self) -> int:
         return unsent(self._wire) if self._wire is not None else 0
 
+    @property
+    def _taken_bytes(self) -> int:
+        return taken(self._wire) if self._wire is not None else 0
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._watch_writing()
@@ -132,7 +136,7 @@ class _Protocol(web.RequestHandler):
         if self._unsent_bytes and self._write_timer is None:
             loop = asyncio.get_running_loop()
             self._write_timer = loop.call_later(
-                self._times.write_timeout, self._writing_late, self._unsent_bytes
+                self._times.write_timeout, self._writing_late, self._taken_bytes
             )
 
     def _stop_write_timer(self) -> None:
@@ -140,10 +144,10 @@ class _Protocol(web.RequestHandler):
             self._write_timer.cancel()
             self._write_timer = None
 
-    def _writing_late(self, unsent_bytes: int) -> None:
+    def _writing_late(self, taken_bytes: int) -> None:
         """Cut a client that took nothing of what waits for it; one that is slow may go on."""
         self._write_timer = None
-        if self._wire is not None and self._unsent_bytes >= unsent_bytes:
+        if self._wire is not None and self._unsent_bytes and self._taken_bytes <= taken_bytes:
             self._wire.abort()
         else:
             self._watch_writing()

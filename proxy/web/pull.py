@@ -1,5 +1,7 @@
 """Pulls: manifests and blobs, read through the chain of pullers."""
 
+from functools import partial
+
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -10,6 +12,7 @@ from proxy.registry.puller import Bytes, Content, ReadyPuller, Resolution
 from proxy.registry.store import part_of
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.web.exchange import Exchange
+from proxy.web.mending import Reopen
 from proxy.web.ready import ReadyAnswer, can_be_ready, ready_head
 from proxy.web.respond import content_headers, matches_etag, stale_headers
 from proxy.web.send import Sender
@@ -36,7 +39,7 @@ class Pulls:
         part = _asked_part(exchange, pull)
         content = await self._puller.open(asked, part)
         try:
-            return await self._get(exchange, content, part)
+            return await self._get(exchange, content, part, partial(self._puller.open, asked))
         finally:
             await content.aclose()
 
@@ -70,13 +73,17 @@ class Pulls:
         return web.Response(status=200, headers=headers)
 
     async def _get(
-        self, exchange: Exchange, content: Content, part: RangeRequest | None
+        self,
+        exchange: Exchange,
+        content: Content,
+        part: RangeRequest | None,
+        reopen: Reopen,
     ) -> web.StreamResponse:
         headers = _headers(exchange, content.resolution)
         if _is_unchanged(exchange, headers):
             return _not_modified(exchange, headers)
         status = _status(headers, content, part)
-        return await self._sender.send(exchange, content, status, headers)
+        return await self._sender.send(exchange, content, status, headers, reopen)
 
 
 def _as_caller(pull: Pull, presented: Presented) -> Pull:

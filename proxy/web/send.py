@@ -4,9 +4,8 @@ A body that can't be completed is never ended well: the connection is aborted, s
 can take a part for the whole.
 """
 
-import asyncio
-import os
 from concurrent.futures import Executor
+from typing import assert_never
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -16,8 +15,9 @@ from proxy.registry.puller import Bytes, Content, File, Stream
 from proxy.telemetry.labels import Origin
 from proxy.telemetry.metrics import Metrics
 from proxy.web.exchange import Exchange
+from proxy.web.mending import Reopen, opened_anew, rest_of
 from proxy.web.protocol import is_tls, while_connected
-from proxy.web.sendfile import FileReadFailed, PlainSender, is_cached, read_ahead
+from proxy.web.sendfile import FileReadFailed, PlainSender, read_part
 from proxy.web.turns import Turns
 
 FEW_CONNECTIONS = 64
@@ -43,9 +43,16 @@ class Sender:
         self.sending = 0
 
     async def send(
-        self, exchange: Exchange, content: Content, status: int, headers: CIMultiDict[str]
+        self,
+        exchange: Exchange,
+        content: Content,
+        status: int,
+        headers: CIMultiDict[str],
+        reopen: Reopen,
     ) -> web.StreamResponse:
         """Send content; give the response once all of it is out.
+
+        What can't be read of it is opened anew, once, and gone on with.
 
         Raises: BodyAborted: not all of it could be sent; the connection was aborted.
         """
@@ -57,11 +64,9 @@ class Sender:
         self.sending += 1
         try:
             with while_connected(exchange.request):
-                await self._send_body(exchange, response, content)
+                await self._send_all(exchange, response, content, reopen)
         except (RegistryError, FileReadFailed, OSError) as exc:
             exchange.error = str(exc) or type(exc).__name__
-            if isinstance(exc, FileReadFailed) and isinstance(content, File):
-                content.growth.read_failed()
             self._abort(exchange.request)
             raise BodyAborted from exc
         except BaseException:
@@ -72,23 +77,40 @@ class Sender:
         await response.write_eof()
         return response
 
-    async def _send_body(
-        self, exchange: Exchange, response: web.StreamResponse, content: Stream | File
+    async def _send_all(
+        self, exchange: Exchange, response: web.StreamResponse, content: Content, reopen: Reopen
     ) -> None:
-        if isinstance(content, Stream):
-            await self._send_stream(exchange, response, content)
-        elif is_tls(exchange.request):
-            await self._send_copied(exchange, response, content)
-        else:
-            await self._send_file(exchange, content)
+        """Send a body; see `mending` for what happens where its file can't be read."""
+        try:
+            await self._send_body(exchange, response, content)
+        except FileReadFailed:
+            rest = rest_of(content, exchange.sent_bytes)
+            if rest is None:
+                raise
+            async with opened_anew(content, rest, reopen) as anew:
+                exchange.origin = anew.resolution.origin
+                await self._send_body(exchange, response, anew)
+
+    async def _send_body(
+        self, exchange: Exchange, response: web.StreamResponse, content: Content
+    ) -> None:
+        match content:
+            case Bytes():
+                data = _body(content)
+                await response.write(data)
+                self.count(exchange, content.resolution.origin, len(data))
+            case Stream():
+                await self._send_stream(exchange, response, content)
+            case File():
+                await self._send_file(exchange, response, content)
+            case _:
+                assert_never(content)
 
     def send_bytes(
         self, exchange: Exchange, content: Bytes, status: int, headers: CIMultiDict[str]
     ) -> web.Response:
         """Give the response that carries content in memory: it goes out in one write."""
-        span = content.span
-        is_whole = len(span) == len(content.data)
-        body = content.data if is_whole else content.data[span.start : span.stop]
+        body = _body(content)
         self.count(exchange, content.resolution.origin, len(body))
         return web.Response(status=status, headers=headers, body=body)
 
@@ -105,7 +127,19 @@ class Sender:
         if left:
             raise ConnectionAbortedError("less than was announced")
 
-    async def _send_file(self, exchange: Exchange, content: File) -> None:
+    async def _send_file(
+        self, exchange: Exchange, response: web.StreamResponse, content: File
+    ) -> None:
+        try:
+            if is_tls(exchange.request):
+                await self._send_copied(exchange, response, content)
+            else:
+                await self._send_uncopied(exchange, content)
+        except FileReadFailed:
+            content.growth.read_failed()
+            raise
+
+    async def _send_uncopied(self, exchange: Exchange, content: File) -> None:
         transport = exchange.request.transport
         if transport is None:
             raise ConnectionResetError
@@ -130,20 +164,11 @@ class Sender:
             limit = min(stop, await growth.visible_beyond(position, is_part=content.is_part))
             await self._turns.take()
             size = LARGE_WRITE_BYTES if self.sending < FEW_CONNECTIONS else SMALL_WRITE_BYTES
-            data = await self._read(growth.descriptor_number, position, min(size, limit - position))
+            count = min(size, limit - position)
+            data = await read_part(self._executor, growth.descriptor_number, position, count)
             await response.write(data)
             self.count(exchange, content.resolution.origin, len(data))
             position += len(data)
-
-    async def _read(self, file: int, start: int, count: int) -> bytes:
-        if is_cached(file, start, count):
-            data = os.pread(file, count, start)
-        else:
-            loop = asyncio.get_running_loop()
-            data = await read_ahead(loop, self._executor, file, start, count)
-        if not data:
-            raise FileReadFailed("the file is shorter than it was")
-        return data
 
     def count(self, exchange: Exchange, origin: Origin, size: int) -> None:
         """Count body bytes that go to a client."""
@@ -154,3 +179,10 @@ class Sender:
     def _abort(request: web.BaseRequest) -> None:
         if request.transport is not None:
             request.transport.abort()
+
+
+def _body(content: Bytes) -> bytes:
+    """Give the bytes of content's span, uncopied where that is all of it."""
+    span = content.span
+    is_whole = len(span) == len(content.data)
+    return content.data if is_whole else content.data[span.start : span.stop]

@@ -11,13 +11,17 @@ import errno
 import os
 from concurrent.futures import Executor
 
+from proxy.registry.page_cache import is_cached
 from proxy.web.turns import Turns
 from proxy.web.unsent import unsent_in_kernel
 
 SENDFILE_BYTES = 256 << 10
 BUFFER_EMPTY_POLL_SECONDS = 0.002
 
-_NOT_SUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_WAY_IS_LOST = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ENONET}
+)
+"""What a socket says besides Python's ConnectionError and TimeoutError when its peer is gone."""
 
 
 class FileReadFailed(Exception):
@@ -63,7 +67,7 @@ class PlainSender:
         while start < stop:
             count = min(SENDFILE_BYTES, stop - start)
             if not is_cached(file, start, count):
-                await read_ahead(self._loop, self._executor, file, start, count)
+                await read_ahead(self._executor, file, start, count)
             await self._turns.take()
             start += await self._send_some(file, start, count)
 
@@ -73,9 +77,11 @@ class PlainSender:
         except BlockingIOError:
             await self._wait_until_writable()
             return 0
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             raise
         except OSError as exc:
+            if exc.errno in _WAY_IS_LOST:
+                raise
             raise FileReadFailed(str(exc)) from exc
         if sent == 0:
             raise FileReadFailed("the file is shorter than it was")
@@ -105,26 +111,31 @@ def _wake(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def is_cached(file: int, start: int, count: int) -> bool:
-    """Say whether a part of a file is in the page cache, judged by its first and last byte."""
-    try:
-        for offset in (start, start + count - 1):
-            os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError as exc:
-        return exc.errno in _NOT_SUPPORTED
-    return True
+async def read_part(executor: Executor, file: int, start: int, count: int) -> bytes:
+    """Give up to *count* bytes of a file, at least one; in a thread where that takes the disk.
+
+    Raises: FileReadFailed.
+    """
+    if not is_cached(file, start, count):
+        data = await read_ahead(executor, file, start, count)
+    else:
+        data = _pread(file, count, start)
+    if not data:
+        raise FileReadFailed("the file is shorter than it was")
+    return data
 
 
-async def read_ahead(
-    loop: asyncio.AbstractEventLoop, executor: Executor, file: int, start: int, count: int
-) -> bytes:
+async def read_ahead(executor: Executor, file: int, start: int, count: int) -> bytes:
     """Read a part of a file in a thread, which brings it into the page cache.
 
     Raises: FileReadFailed.
     """
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(executor, _pread, file, count, start)
+
+
+def _pread(file: int, count: int, start: int) -> bytes:
     try:
-        return await loop.run_in_executor(executor, os.pread, file, count, start)
+        return os.pread(file, count, start)
     except OSError as exc:
         raise FileReadFailed(str(exc)) from exc

@@ -1,5 +1,7 @@
 """Distribution: what docker-registry sent, and what only later versions send."""
 
+import json
+
 import pytest
 
 from proxy.events.event import (
@@ -12,6 +14,7 @@ from proxy.events.event import (
 )
 from proxy.events.notification import Notifications, Sender, Unread
 from proxy.events.senders import parse
+from proxy.events.wire import MAX_REFERENCES
 from proxy.oci.digest import Digest
 from tests.events.payloads import (
     API,
@@ -100,6 +103,47 @@ def test_a_bad_entry_loses_none_of_its_neighbours():
         Unread(4, "action: “rename” is none that is known"),
         Unread(5, "event: expected an object"),
     )
+
+
+TARGET = {"repository": API, "digest": str(A), "mediaType": "application/vnd.example.manifest"}
+URL = f"https://registry.example.com/v2/{API}/"
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        ({"tag": TAG}, ManifestPushed),
+        ({"url": f"{URL}manifests/{A}"}, ManifestPushed),
+        ({"url": f"{URL}blobs/{A}"}, BlobPushed),
+        ({}, BlobPushed),
+    ],
+    ids=["tag", "manifest's URL", "blob's URL", "nothing"],
+)
+def test_a_manifest_of_a_type_to_come_is_told_by_tag_or_url(more, kind):
+    """What has an unknown type is a manifest if it has a tag or lies where manifests do."""
+    assert isinstance(pushed(TARGET | more), kind)
+
+
+@pytest.mark.parametrize("count", [MAX_REFERENCES, MAX_REFERENCES + 1])
+def test_a_long_list_of_references_is_left_out(count):
+    """References are bounded; the push is understood without them."""
+    reference = {"mediaType": OCI, "digest": str(B), "size": 1}
+    event = pushed(TARGET | {"tag": TAG, "references": [reference] * count})
+    assert len(event.references) == (count if count <= MAX_REFERENCES else 0)
+
+
+def pushed(target: dict[str, object]) -> Event:
+    body = json.dumps({"events": [{"action": "push", "target": target}]}).encode()
+    [notification] = parse({}, body, RECEIVED).understood
+    return notification.event
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "", None, 0, True, "soon", 1e300, 10**17])
+def test_a_time_that_is_none_is_when_it_came(time):
+    """An unset or senseless time doesn't become the age of an event."""
+    event = {"action": "delete", "target": {"repository": API}, "timestamp": time}
+    [notification] = parse({}, json.dumps({"events": [event]}).encode(), RECEIVED).understood
+    assert notification.source.time == RECEIVED
 
 
 def test_an_envelope_without_events_is_one():

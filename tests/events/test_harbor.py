@@ -1,11 +1,14 @@
 """Harbor: webhooks in the forms Default and CloudEvents."""
 
+import json
+
 import pytest
 
-from proxy.events.event import Event, ManifestDeleted, ManifestPushed
+from proxy.events.event import Event, ManifestDeleted, ManifestPushed, TagDeleted
 from proxy.events.notification import Sender, Source
+from proxy.events.senders import parse
 from proxy.oci.reference import Tag
-from tests.events.payloads import API, HAPPENED, TAG, A, B, names, parsed, said
+from tests.events.payloads import API, HAPPENED, RECEIVED, TAG, A, B, names, parsed, said
 
 BATCH = "harbor/cloudevents-batch"
 SAID: dict[str, tuple[Event, ...]] = {
@@ -31,6 +34,27 @@ def test_each_payload_says_what_happened(name):
     quotas, replications and the like are ignored.
     """
     assert said(name) == SAID[name.partition("/")[2]]
+
+
+@pytest.mark.parametrize("sender", [Sender.HARBOR, Sender.TENCENT])
+@pytest.mark.parametrize("kind", ["PUSH_ARTIFACT", "DELETE_ARTIFACT"])
+@pytest.mark.parametrize("resource", [{}, {"tag": "", "digest": None}])
+def test_a_resource_without_a_name_is_not_understood(sender, kind, resource):
+    """Neither tag nor digest is nothing that was pushed, and deletes no repository."""
+    event_data = {"resources": [resource], "repository": {"repo_full_name": "shop/api"}}
+    body = json.dumps({"type": kind, "event_data": event_data}).encode()
+    found = parse({}, body, RECEIVED, sender)
+    assert found.understood == ()
+    assert [each.reason for each in found.unread] == ["resource: expected a tag or a digest"]
+
+
+@pytest.mark.parametrize("sender", [Sender.HARBOR, Sender.TENCENT])
+def test_a_deletion_by_tag_alone_is_that_tags(sender):
+    """Without a digest only the tag is known to be gone."""
+    event_data = {"resources": [{"tag": TAG}], "repository": {"repo_full_name": API}}
+    body = json.dumps({"type": "DELETE_ARTIFACT", "event_data": event_data}).encode()
+    [notification] = parse({}, body, RECEIVED, sender).understood
+    assert notification.event == TagDeleted(API, TAG)
 
 
 def test_the_default_form_has_no_id_so_one_is_made():

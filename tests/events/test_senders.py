@@ -76,6 +76,7 @@ def test_a_forced_sender_reads_the_types_of_its_relatives():
         (body_of({"action": "push", "repository": "shop/api"}), "no form of any sender"),
         (b" " * (MAX_BODY_BYTES + 1), f"more than {MAX_BODY_BYTES} bytes"),
         (body_of({"events": [{}] * (MAX_ENTRIES + 1)}), f"more than {MAX_ENTRIES} entries"),
+        (body_of([[]] * (MAX_ENTRIES + 1)), f"more than {MAX_ENTRIES} entries"),
         (
             body_of({"type": "PUSH_ARTIFACT", "event_data": {"resources": [1] * 1001}}),
             "more than 1000 resources",

@@ -11,12 +11,22 @@ from proxy.events.fields import NotUnderstood
 from proxy.events.notification import Sender
 from proxy.events.senders import parse
 from proxy.events.wire import from_json, to_json
-from tests.events.payloads import RECEIVED, names, parsed
+from tests.events.payloads import RECEIVED, names, parsed, payload
 from tests.events.strategies import notifications
 
 SHORT = {"version": 1, "event": "tag.deleted", "repository": "shop/api", "tag": "1"}
 SOURCE = {"sender": "harbor", "id": "1", "time": "2024-05-01T10:11:12Z"}
 WHOLE = {**SHORT, "source": SOURCE}
+
+
+def test_the_form_is_as_documented():
+    """What is absent is left out, and the rest is written so that other programs can read it."""
+    [notification] = parsed("plain/full").understood
+    _, body = payload("plain/full")
+    posted = json.loads(body)
+    assert to_json(notification) == {**posted, "source": {"sender": "plain", **posted["source"]}}
+    [short] = parsed("plain/push").understood
+    assert to_json(short)["source"].keys() == {"sender", "time", "id"}
 
 
 @given(notifications)

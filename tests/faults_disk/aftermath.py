@@ -11,7 +11,7 @@ from proxy.oci.errors import BlobUnknown, RegistryError
 from proxy.oci.request import BlobPull, ManifestPull
 from proxy.registry.interrupted import read_marks
 from proxy.registry.sidecar import Sidecar
-from tests.faults_disk.driver import BLOB, LARGE, MANIFEST, PUSHED
+from tests.faults_disk.driver import BLOB, LARGE, MANIFEST, PUSHED, TAG
 from tests.registry_store.ground import (
     A,
     B,
@@ -55,6 +55,18 @@ def dangling_rows(root: Path) -> list[tuple[str, str]]:
     return [(name, tag) for name, tag, digest in rows if _named(root, name, tag) != digest]
 
 
+def lost_news(root: Path) -> list[str]:
+    """Give the events whose place in the log was passed though they are neither a job nor done."""
+    with closing(sqlite3.connect(root / "proxima.sqlite")) as connection:
+        facts = dict(connection.execute("SELECT name, value FROM fact").fetchall())
+        jobs = connection.execute("SELECT repository, reference FROM job").fetchall()
+    if "replication.cursor" not in facts or jobs:
+        return []
+    parts = (Digest.of(MANIFEST), Digest.of(LARGE))
+    is_done = _named(root, A, TAG) == str(parts[0]) and {*map(str, parts)} <= {*visible_blobs(root)}
+    return [] if is_done else [facts["replication.cursor"]]
+
+
 def _named(root: Path, repository: str, tag: str) -> str | None:
     link = root / TREE / "repositories" / repository / f"_manifests/tags/{tag}/current/link"
     return link.read_text() if link.exists() else None
@@ -76,6 +88,7 @@ async def check(root: Path, *, may_dangle: bool = False, is_damaged: bool = Fals
         check_spool(ground)
         await sidecar.open()
         assert sidecar.failures == 0
+        assert lost_news(root) == []
         if is_damaged:
             await find_damage(ground)
         await check_pulls(ground)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.oci.caller import ANONYMOUS
 from proxy.oci.descriptor import OCTET_STREAM
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Unavailable
@@ -27,6 +28,7 @@ from proxy.oci.reference import Tag
 from proxy.oci.request import BlobPull, ManifestPull
 from proxy.registry import breaks, flight_file, spool, store
 from proxy.registry import segments as segments_module
+from proxy.registry.bringing import Bringer
 from proxy.registry.capacity import Capacity
 from proxy.registry.clock import SystemClock
 from proxy.registry.layout import LinkKind
@@ -35,6 +37,10 @@ from proxy.registry.purge import Purger
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
 from proxy.registry.uploads import UploadCopies
+from proxy.replication.copying import Ahead, Copy, Means
+from proxy.replication.cursor import Cursor
+from proxy.replication.journal import Journal
+from proxy.replication.work import Job, Kind, Target, Trigger
 from tests.registry_store.ground import (
     A,
     B,
@@ -177,13 +183,40 @@ async def purge(bench: Bench) -> None:
     assert await read_all(await ground.fill.open(BlobPull(A, Digest.of(BLOB)))) == BLOB
 
 
+async def replicate(bench: Bench) -> None:
+    """An event is taken, what it names is copied, and the job is done."""
+    ground, clock = bench.ground, SystemClock()
+    fetcher, bringer = (
+        ground.fill._fetcher,
+        Bringer(ground.fill, ground.store, ground.fill.settled, ANONYMOUS),
+    )
+    journal = Journal(bench.sidecar, clock, lambda _event, _at: [])
+    await journal.open()
+    event_job = Job(Target(Kind.TAG, A, TAG), Trigger.EVENT, clock.wall())
+    await journal.take([event_job], Cursor("epoch", 1))
+    (job,) = await journal.hand_out(1)
+    fetched = await fetcher.manifest(ManifestPull(A, Digest.of(MANIFEST)))
+    whole = (ground.store, ground.fill, fetcher, bringer, ANONYMOUS)
+    means = Means(*whole, never_evicted, asyncio.Semaphore(4), Ahead())
+    await Copy(means, A, (), returns_evicted=True).of(fetched)
+    await bench.book.apply(A, TAG, Digest.of(MANIFEST), clock.now())
+    assert await journal.done(job)
+
+
+async def never_evicted(_digest: Digest) -> bool:
+    return False
+
+
 async def start(bench: Bench) -> None:
     """Nothing but a start and an end."""
 
 
 WORKS: dict[str, Callable[[Bench], Awaitable[None]]] = {
     work.__name__: work
-    for work in (fill, segments, interrupt, share, push, retag, mend, delete, evict, purge, start)
+    for work in (
+        *(fill, segments, interrupt, share, push, retag, mend, delete),
+        *(evict, purge, replicate, start),
+    )
 }
 
 

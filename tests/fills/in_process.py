@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from config import Address, Duration, Settings
+from config.receiving import ReceivingSettings
+from config.replication import ReplicationSettings
 from config.settings import (
     AccessSettings,
     FillSettings,
@@ -205,4 +207,6 @@ def _settings(primary_url: str, root: Path, sections: Mapping[str, Section]) -> 
         fill=FillSettings(**given("fill")),
         access=AccessSettings(**given("access")),
         tags=TagsSettings(**given("tags")),
+        replication=ReplicationSettings(**given("replication")),
+        receiving=ReceivingSettings(**given("receiving")),
     )

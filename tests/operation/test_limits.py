@@ -1,7 +1,6 @@
 """Few descriptors, many idle clients, many stalled readers: no crash, no busy loop, no growth."""
 
 import contextlib
-import os
 import ssl
 import time
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.operation.held_fill import HOST, REPOSITORY, held_fill
+from tests.operation.process_state import cpu_seconds, descriptors, resident_bytes
 from tests.support.certificates import Authority
 from tests.support.hostile import HostileUpstream
 from tests.support.layers import random_blob
@@ -16,29 +17,13 @@ from tests.support.raw_http import RawConnection, raw_connection, request_bytes
 from tests.support.replica import Replica, replica
 from tests.support.waiting import wait_until
 
-REPOSITORY = "team/app"
-HOST = "127.0.0.1"
 PING = request_bytes("GET", "/v2/", HOST)
 DESCRIPTORS = 256
-IDLE = 500
+IDLE = 1000
+SLOW = 20
 STALLED = 200
 READER_BYTES = 150 << 10
 TLS_READER_BYTES = 800 << 10  # the first 64 hold a large write three times: plain, in TLS, below
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-
-
-def _cpu_seconds(running: Replica) -> float:
-    fields = Path(f"/proc/{running.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
-
-
-def _resident_bytes(running: Replica) -> int:
-    pages = Path(f"/proc/{running.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _descriptors(running: Replica) -> int:
-    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
 
 
 @contextlib.contextmanager
@@ -68,33 +53,38 @@ def _count_aborted(running: Replica) -> int:
 def test_few_descriptors_and_many_idle_clients(
     upstream: HostileUpstream, authority: Authority, is_tls: bool
 ):
-    """C26, F21: 256 descriptors, 500 idle clients: operators and others are served, it heals."""
+    """C26, F21: 256 descriptors, 1,000 idle clients, slow readers of a fill in segments: operators
+    and others are served, it heals.
+    """
     sections, tls = {}, None
     if is_tls:
         files = authority.issue(HOST)
         sections["tls"] = {"certificate": files.certificate, "key": files.key}
         tls = authority.client_context()
-    content = upstream.contents.add_blob(REPOSITORY, random_blob(3 << 20, "cold"))
+    fill = held_fill(upstream)
     limit = ("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}", "--")
     listen = {"header_timeout": "1s"}
     with replica(upstream.url, prefix=limit, listen=listen, **sections) as running:
-        with raw_connection(running.address, tls=tls) as early, _idle_clients(running, IDLE):
+        with (
+            raw_connection(running.address, tls=tls) as early,
+            fill.stalled_followers(running, SLOW, tls),
+            _idle_clients(running, IDLE),
+        ):
             early.send(PING)
             assert early.read_reply().status == 200
-            spent, started_at = _cpu_seconds(running), time.monotonic()
-            pull = request_bytes("GET", f"/v2/{REPOSITORY}/blobs/{content.digest}", HOST)
-            early.send(pull)
-            assert early.read_reply().body == content.data
+            spent, started_at = cpu_seconds(running), time.monotonic()
+            early.send(fill.pull)
+            fill.release()
+            assert early.read_reply().body == fill.layer.data
             for path in ("/healthz", "/readyz", "/metrics"):
                 assert running.get_ops(path).status == 200
             wait_until(lambda: time.monotonic() - started_at > 0.5)  # the time that is measured
-            used = (_cpu_seconds(running) - spent) / (time.monotonic() - started_at)
-            assert used < 0.6, "it spins"  # one fill, three pages and 500 refusals are in it
+            used = (cpu_seconds(running) - spent) / (time.monotonic() - started_at)
+            assert used < 0.6, "it spins"  # one fill, three pages and 1,000 refusals are in it
         wait_until(lambda: _is_served(running, tls), 10, "clients are served again")
-        wait_until(
-            lambda: _descriptors(running) < DESCRIPTORS / 2, 10, "descriptors are given back"
-        )
+        wait_until(lambda: descriptors(running) < DESCRIPTORS / 2, 10, "descriptors are given back")
         assert running.stop() == 0
+        assert running.process.program.log.read_text() == ""  # no traceback for who is turned away
 
 
 def test_the_limit_of_the_system_is_used(upstream: HostileUpstream):
@@ -125,15 +115,15 @@ def test_many_stalled_readers_cost_little_and_are_cut(
             connection.send(pull)
             assert len(connection.read_reply().body) == len(content.data)
         running.wait_event("fill.committed")
-        before, descriptors = _resident_bytes(running), _descriptors(running)
+        before, files = resident_bytes(running), descriptors(running)
         for _ in range(STALLED):
             stalled = stack.enter_context(
                 raw_connection(running.address, tls=tls, receive_buffer_bytes=4096)
             )
             stalled.send(pull)
         assert _is_served(running, tls)
-        most = _resident_bytes(running)
+        most = resident_bytes(running)
         assert (most - before) / STALLED < (TLS_READER_BYTES if is_tls else READER_BYTES)
-        wait_until(lambda: _descriptors(running) <= descriptors + 4, 20, "they are cut")
+        wait_until(lambda: descriptors(running) <= files + 4, 20, "they are cut")
         wait_until(lambda: _count_aborted(running) == STALLED, what="each is logged")
         assert _is_served(running, tls)

@@ -27,6 +27,7 @@ from proxy.registry.fetcher import Fetcher
 from proxy.registry.fill import CacheFill, FillLimits
 from proxy.registry.integrity import Integrity
 from proxy.registry.lanes import LaneRules
+from proxy.registry.pace import Pace
 from proxy.registry.primary import Fetched
 from proxy.registry.puller import Bytes, Content, File, Resolution, Stream
 from proxy.registry.store import Store
@@ -36,6 +37,7 @@ from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.telemetry.labels import Origin
 
 TAIL_BYTES = 1024
+UNPACED = Pace(0, time.monotonic)
 A, B = Repository("team/a"), Repository("team/b")
 
 
@@ -170,7 +172,7 @@ class MemoryPrimary:
 
     @property
     def lane_rules(self) -> LaneRules:
-        return LaneRules(self.weather, LaneBudget(64), 8, self.note_break)
+        return LaneRules(self.weather, LaneBudget(64), 8, UNPACED, self.note_break)
 
     @property
     def link(self) -> "MemoryPrimary":
@@ -277,7 +279,13 @@ async def opened_ground(
     metrics = heard.telemetry.metrics
     uncached = Uncached(fetcher, metrics, tail_bytes=TAIL_BYTES, max_at_once=4)
     limits = FillLimits(
-        TAIL_BYTES, 64, 16, may_serve_unverified_parts=True, max_lanes=8, max_more_lanes=64
+        TAIL_BYTES,
+        64,
+        16,
+        may_serve_unverified_parts=True,
+        max_lanes=8,
+        max_all_lanes=64,
+        pace=UNPACED,
     )
     fill = CacheFill(store, fetcher, uncached, limits, heard.telemetry)
     try:

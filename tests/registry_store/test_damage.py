@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,47 @@ async def test_a_read_error_sets_the_blob_aside(store, monkeypatch, data, when):
             await content.aclose()
         await eventually(lambda: not path.exists(), what="set aside")
     assert fired
+
+
+@pytest.fixture
+def slow_read(monkeypatch) -> threading.Event:
+    """Reads of files wait until this is set."""
+    gate, pread = threading.Event(), os.pread
+
+    def waiting(*arguments: int) -> bytes:
+        assert gate.wait(10)
+        return pread(*arguments)
+
+    monkeypatch.setattr(os, "pread", waiting)
+    return gate
+
+
+async def test_a_doubted_blob_is_opened_once_it_is_known_what_it_is(store, heard, slow_read):
+    """C21: two readers that can't read a blob have it hashed once; whoever opens it meanwhile
+    waits for what that finds; who tells of it later changes nothing.
+    """
+    path = await put(store, LARGE)
+    slow_read.set()
+    await serve(store, LARGE)
+    await eventually(lambda: has_been_hashed(store, path, LARGE))
+    readers = [await store.open(pull_of(LARGE)) for _ in range(3)]
+    os.truncate(path, len(LARGE) - 1)
+    slow_read.clear()
+    for each in readers[:2]:
+        each.growth.read_failed()
+    assert len(store.integrity._checks) == 1
+    opening = asyncio.create_task(store.open(pull_of(LARGE), RangeRequest(len(LARGE) - 1, None)))
+    assert not (await asyncio.wait((opening,), timeout=0.05))[0]
+    slow_read.set()
+    with pytest.raises(BlobUnknown):
+        await opening
+    await put(store, LARGE)
+    await serve(store, LARGE)
+    readers[2].growth.read_failed()
+    assert not store.integrity._checks
+    assert heard.count("proxima_quarantined_total") == 1
+    for each in readers:
+        await each.aclose()
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EIO, errno.ELOOP])

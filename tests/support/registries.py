@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,16 +109,18 @@ def docker_registry(
     tls: ServerFiles | None = None,
     proxy_of: str | None = None,
     notify: Sequence[str] = (),
+    notify_with: Mapping[str, str] | None = None,
     host: str = LOOPBACK,
 ) -> Iterator[Registry]:
     """Run a registry with its files in *folder* for the length of the block.
 
     proxy_of: URL of a registry that this one mirrors (Distribution's own proxy mode).
-    notify:   URLs that get its notifications.
+    notify:   URLs that get its notifications, with the headers of notify_with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with claimed_port() as port:
-        settings = _settings(folder, address_of(host, port), tls, proxy_of, notify)
+        settings = _settings(folder, address_of(host, port), tls, proxy_of)
+        settings |= _notifications(notify, notify_with or {})
         settings |= _access_settings(folder, access or Open())
         program = _program(folder, settings)
         with serving(program, port, host) as service:
@@ -146,7 +148,6 @@ def _settings(
     address: str,
     tls: ServerFiles | None,
     proxy_of: str | None,
-    notify: Sequence[str],
 ) -> dict[str, Any]:
     http: dict[str, Any] = {"addr": address, "secret": "of the tests"}
     if tls:
@@ -164,21 +165,22 @@ def _settings(
     }
     if proxy_of:
         settings["proxy"] = {"remoteurl": proxy_of}
-    if notify:
-        settings["notifications"] = {
-            "endpoints": [_endpoint(i, url) for i, url in enumerate(notify)]
-        }
     return settings
 
 
-def _endpoint(index: int, url: str) -> dict[str, Any]:
-    return {
-        "name": f"endpoint{index}",
-        "url": url,
-        "timeout": "2s",
-        "threshold": 3,
-        "backoff": "100ms",
-    }
+def _notifications(urls: Sequence[str], headers: Mapping[str, str]) -> dict[str, Any]:
+    endpoints = [
+        {
+            "name": f"endpoint{index}",
+            "url": url,
+            "headers": {name: [value] for name, value in headers.items()},
+            "timeout": "2s",
+            "threshold": 3,
+            "backoff": "100ms",
+        }
+        for index, url in enumerate(urls)
+    ]
+    return {"notifications": {"endpoints": endpoints}} if endpoints else {}
 
 
 def _access_settings(folder: Path, access: Access) -> dict[str, Any]:

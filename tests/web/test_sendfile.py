@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.web import send, sendfile
+from proxy.registry.page_cache import is_cached
+from proxy.web import sendfile
 from tests.support import images
 from tests.support.hostile import HostileUpstream
 from tests.support.images import Manifest
@@ -99,12 +100,11 @@ def test_pages_that_are_not_in_memory_are_read_first(store: Store, monkeypatch):
     ahead: list[int] = []
     read_ahead = sendfile.read_ahead
 
-    async def counted(loop, executor, file, start, count):
+    async def counted(executor, file, start, count):
         ahead.append(count)
-        return await read_ahead(loop, executor, file, start, count)
+        return await read_ahead(executor, file, start, count)
 
-    for module in (send, sendfile):
-        monkeypatch.setattr(module, "read_ahead", counted)
+    monkeypatch.setattr(sendfile, "read_ahead", counted)
     assert _drop_from_cache(store.file), "this file system keeps no pages apart"
     assert store.pull() == store.blob.data
     assert ahead
@@ -114,13 +114,12 @@ def _drop_from_cache(path: Path) -> bool:
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        return not sendfile.is_cached(file.fileno(), 0, SIZE)
+        return not is_cached(file.fileno(), 0, SIZE)
 
 
 def test_pages_that_are_never_in_memory_are_sent_all_the_same(store: Store, monkeypatch):
     """Where every piece has to be read first (memory is short), all is exact as well."""
-    for module in (send, sendfile):
-        monkeypatch.setattr(module, "is_cached", lambda *_: False)
+    monkeypatch.setattr(sendfile, "is_cached", lambda *_: False)
     assert store.pull() == store.blob.data
 
 
@@ -166,7 +165,9 @@ def test_a_part_is_sent_from_its_place(store: Store):
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EINVAL, errno.EMFILE])
 def test_a_file_that_can_not_be_sent_ends_the_connection(plain: Store, monkeypatch, code: int):
-    """C9, C21: when the kernel refuses in the middle, the connection ends short of the length."""
+    """C9, C21: when the kernel refuses in the middle, again and again, the connection ends short
+    of the length.
+    """
     system_call, calls = os.sendfile, []
 
     def failing(out: int, file: int, offset: int, count: int) -> int:
@@ -183,6 +184,27 @@ def test_a_file_that_can_not_be_sent_ends_the_connection(plain: Store, monkeypat
         assert connection.wait_for_end() is not Ending.KEPT_OPEN
     assert max(calls) > SIZE // 4
     plain.served.wait_event("pull.served", outcome="aborted")
+
+
+@pytest.mark.parametrize("code", [errno.EPIPE, errno.ETIMEDOUT, errno.EHOSTUNREACH])
+def test_a_lost_client_is_no_damage(plain: Store, monkeypatch, code: int):
+    """F19: what the socket says of a client that is gone makes nobody read the file again."""
+    pread, read, refused = os.pread, [], []
+
+    def refusing(*arguments: int) -> int:
+        refused.append(arguments)
+        raise OSError(code, os.strerror(code))
+
+    def counted(*arguments: int) -> bytes:
+        read.append(arguments)
+        return pread(*arguments)
+
+    monkeypatch.setattr(sendfile.os, "sendfile", refusing)
+    monkeypatch.setattr(sendfile.os, "pread", counted)
+    with plain.connection(blob_path(plain.blob)) as connection:
+        assert not connection.read_reply().is_complete
+    plain.served.wait_event("pull.served", outcome="aborted", bytes=0)
+    assert (len(refused), read) == (1, [])
 
 
 def test_no_descriptor_for_a_body_ends_only_its_connection(plain: Store, monkeypatch):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.hostile import BLOBS, Cut, Fault, HostileUpstream, Stall, WrongByte
+from tests.support.hostile import BLOBS, Cut, Fault, HostileUpstream, Stall, Status, WrongByte
 from tests.support.layers import Blob, random_blob
 from tests.support.raw_http import Ending, RawConnection, raw_connection, request_bytes
 from tests.support.store_tree import blob_path as stored_path
@@ -89,18 +89,19 @@ def test_a_pass_through_that_fails_ends_the_connection(line: Line):
 
 
 def test_a_file_that_shrinks_ends_the_connection(line: Line):
-    """C9: a stored file that is cut short while it is sent."""
+    """C9: a stored file that is cut short while it is sent, where nobody can give the rest."""
     content = line.add("shrinking")
     with line.two_pulls(content) as connection:
         assert connection.read_reply().body == content.data
     line.served.wait_event("fill.committed", digest=content.digest)
-    path = stored_path(line.served.store, content.digest)
+    path, fault = stored_path(line.served.store, content.digest), _fill_fault(line, Status(503))
     with line.two_pulls(content) as connection:
         start = connection.read(1000)
         with path.open("r+b") as file:
             file.truncate(SIZE - FEW_BYTES)
         connection._buffer[:0] = start
         _expect_a_cut(line, content, connection)
+    assert fault.fired
 
 
 def test_a_client_that_stops_half_way_ends_only_its_own_connection(line: Line):

@@ -25,12 +25,11 @@ def upgrade() -> None:
             autoincrement=False,
         ),
         sa.Column("received_at", sa.Float, nullable=False),
-        sa.Column("sender", sa.String(32), nullable=False),
-        sa.Column("event_id", sa.String(256), nullable=False),
+        sa.Column("fingerprint", sa.String(64), nullable=False),
         sa.Column("repository", sa.String(255), nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
-    op.create_index("events_by_id", "events", ["sender", "event_id"])
+    op.create_index("events_by_fingerprint", "events", ["fingerprint"])
     op.create_table(
         "parked",
         sa.Column("id", sa.Integer, primary_key=True),

@@ -1,5 +1,6 @@
-"""The replica's memory while 64 large blobs are pulled at once, cold and then warm."""
+"""The replica's memory while the 64 large layers of an image are pulled at once, cold and warm."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ from loadtest.bench.curl import Downloads, download_at_once
 from loadtest.bench.lab import Lab
 from loadtest.bench.measurement import Measurement, at_most
 from loadtest.programs import Replica, TinyPrimary
-from loadtest.tiny.fixed import REPOSITORY, TAG
+from loadtest.tiny.fixed import LARGE_TAG, REPOSITORY
 from loadtest.units import show_bytes, show_seconds
 
 _BLOBS = 64
@@ -39,7 +40,8 @@ class Memory:
 
 def _watch(state: str, replica: Replica, digests: list[str], room: Path) -> Measurement:
     client = Client(replica.url, REPOSITORY)
-    client.get(f"manifests/{TAG}")
+    index = json.loads(client.get(f"manifests/{LARGE_TAG}").body)
+    client.get(f"manifests/{index['manifests'][0]['digest']}")  # it announces the blobs' sizes
     urls = [client.url(f"blobs/{digest}") for digest in digests]
     before = replica.rss_bytes
     with _sampled(replica) as samples:

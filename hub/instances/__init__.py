@@ -1,0 +1,1 @@
+"""The primary instance and the replica instances: their making, their states, their end."""

@@ -1,0 +1,1 @@
+"""What comes from the primary, from the first byte to the log."""

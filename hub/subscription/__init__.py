@@ -1,0 +1,1 @@
+"""The streams on which replicas follow the event log."""

@@ -1,0 +1,93 @@
+"""`GET /v1/events`: what follows a cursor, then what happens, while the replica listens."""
+
+import asyncio
+
+from aiohttp import web
+
+from hub.errors import Unavailable
+from hub.log.cursor import Cursor
+from hub.log.log import Log
+from hub.members import Members
+from hub.subscription import sse
+from hub.subscription.feed import Feed
+from hub.web.application import route
+from hub.web.bearers import member_of
+
+PAGE_EVENTS = 500
+WRITE_SECONDS = 30.0
+
+
+class Subscriptions:
+    """Answers the requests for streams."""
+
+    def __init__(self, log: Log, feed: Feed, members: Members, max_streams: int) -> None:
+        self._log = log
+        self._feed = feed
+        self._members = members
+        self._max_streams = max_streams
+        self._open = 0
+        self.is_draining = False
+
+    def routes(self) -> list[web.RouteDef]:
+        """Give what it answers."""
+        return [route("GET", "/v1/events", self._stream)]
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        member = await member_of(request, self._members)
+        cursor = Cursor.parse(request.query.get("after"))
+        self._log.extent.check(cursor)
+        if self.is_draining or self._open >= self._max_streams:
+            raise Unavailable("no more streams now", retry_after_seconds=5)
+        self._open += 1
+        try:
+            return await self._serve(request, member.id, cursor.seq)
+        finally:
+            self._open -= 1
+
+    async def _serve(self, request: web.Request, member_id: str, after: int) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Cache-Control": "no-store"})
+        response.content_type = sse.CONTENT_TYPE
+        response.force_close()
+        try:
+            await response.prepare(request)
+            await self._send_all(request, response, member_id, after)
+            await response.write_eof()
+        except (ConnectionError, TimeoutError, _BrokenOff):
+            if request.transport is not None:  # it must not look like an end in good order
+                request.transport.abort()
+        return response
+
+    async def _send_all(
+        self, request: web.Request, response: web.StreamResponse, member_id: str, after: int
+    ) -> None:
+        await _write(response, sse.named("heartbeat", {"head": self._feed.position}))
+        while after != self._feed.position:
+            after = await self._catch_up(response, after)
+        with self._feed.joined(member_id) as stream:
+            stream.on_cut = request.transport.abort if request.transport else None
+            async for chunk in stream.chunks():
+                await _write(response, chunk)
+            if stream.is_cut:
+                raise _BrokenOff
+
+    async def _catch_up(self, response: web.StreamResponse, after: int) -> int:
+        """Write some of what went out after an event; give how far that is now."""
+        recent = self._feed.recent(after)
+        if recent is not None:
+            position, chunk = recent
+            await _write(response, chunk)
+            return position
+        entries = await self._log.read(after, self._feed.position, PAGE_EVENTS)
+        if not entries or entries[0].seq != after + 1:
+            raise _BrokenOff
+        await _write(response, sse.notices(self._log.extent.epoch, entries))
+        return entries[-1].seq
+
+
+async def _write(response: web.StreamResponse, chunk: bytes) -> None:
+    async with asyncio.timeout(WRITE_SECONDS):
+        await response.write(chunk)
+
+
+class _BrokenOff(Exception):
+    """The stream was cut, or what was to be read next is trimmed: the replica comes back."""

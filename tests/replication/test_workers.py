@@ -1,0 +1,132 @@
+"""Workers: what fails comes again, news don't wait, and a restart goes on."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from proxy.replication import workers
+from proxy.replication.work import Trigger
+from proxy.telemetry.labels import CopyEnd
+from tests.conftest import Opened
+from tests.fills.calls import blob_path
+from tests.replication.copying import REPOSITORY, Told, told
+from tests.support.hostile import Hold, HostileUpstream, Status
+from tests.support.images import oci_image
+from tests.support.store_tree import tags
+from tests.support.waiting import wait_until
+
+TAG = "v1"
+
+
+@pytest.fixture(autouse=True)
+def fixed_delay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what fails come again after ten seconds of the clock, which a test puts forward."""
+    monkeypatch.setattr(workers, "_retry_seconds", lambda *_: 10.0)
+
+
+def pass_time(replica: Told, seconds: float) -> None:
+    """Put the clock forward, and let the workers look at it."""
+    replica.running.clock.advance(seconds)
+    replica.running.thread.run(_woken(replica))
+
+
+async def _woken(replica: Told) -> None:
+    replica.replication.journal.has_news.set()
+
+
+def test_what_fails_comes_again(upstream: HostileUpstream) -> None:
+    """F22: a copy that the primary breaks off is made again after a while, and completes; nothing
+    is fetched twice for it.
+    """
+    image = upstream.contents.add(REPOSITORY, oci_image("again"), TAG)
+    path = blob_path(REPOSITORY, image.blobs[-1].digest)
+    fault = upstream.inject(Status(500), path=path, times=1)
+    with told(upstream.url) as replica:
+        replica.tell(TAG)
+        (failed,) = replica.wait_done()
+        assert fault.fired == 1
+        assert (failed.end, failed.attempts) == (CopyEnd.FAILED, 1)
+        assert tags(replica.running.store, REPOSITORY) == {}
+        pass_time(replica, 11)
+        _, done = replica.wait_done(2)
+        assert (done.end, done.attempts) == (CopyEnd.COMPLETE, 2)
+    served = [seen.path for seen in upstream.seen if "/blobs/" in seen.path and seen.status == 200]
+    assert len(served) == len(set(served))
+
+
+def test_what_stays_refused_is_given_up(upstream: HostileUpstream) -> None:
+    """A copy that is refused for longer than `give_up` is dead, told of as such, and kept."""
+    upstream.contents.add(REPOSITORY, oci_image("refused"), TAG)
+    upstream.inject(Status(403), path=r"/v2/.*/manifests/.*", times=None)
+    with told(upstream.url, replication={"give_up": 3600.0}) as replica:
+        replica.tell(TAG)
+        replica.wait_done()
+        pass_time(replica, 3601)
+        _, dead = replica.wait_done(2)
+        assert dead.end is CopyEnd.DEAD
+        assert replica.backlog == {}
+        found = replica.running.thread.run(replica.replication.journal.dead(9))
+        assert [str(job.target) for job, _ in found] == [f"{REPOSITORY}:{TAG}"]
+
+
+def test_an_outage_gives_nothing_up(upstream: HostileUpstream) -> None:
+    """C22: however long the primary is away, the copy is made when it is back."""
+    upstream.contents.add(REPOSITORY, oci_image("outage"), TAG)
+    with told(upstream.url, replication={"give_up": 3600.0}) as replica:
+        upstream.cut()
+        replica.tell(TAG)
+        replica.wait_done()
+        pass_time(replica, 7200)
+        _, failed = replica.wait_done(2)
+        assert failed.end is CopyEnd.FAILED
+        upstream.restore()
+        pass_time(replica, 60)  # the breaker's time, too
+        *_, done = replica.wait_done(3)
+        assert done.end is CopyEnd.COMPLETE
+
+
+def test_news_pass_a_backfill(upstream: HostileUpstream) -> None:
+    """With every place that a backfill may have taken by it, an event is done at once."""
+    image = upstream.contents.add(REPOSITORY, oci_image("old"), "old-0")
+    for number in range(12):
+        upstream.contents.repository(REPOSITORY).tags[f"old-{number}"] = image.digest
+    upstream.contents.add(REPOSITORY, oci_image("new"), "new")
+    old = r"/v2/.*/manifests/old-.*"
+    with told(upstream.url, replication={"concurrent": 4}) as replica:
+        held = upstream.inject(Hold(), path=old, times=None)
+        for number in range(12):
+            replica.tell(f"old-{number}", trigger=Trigger.BACKFILL)
+        held.wait_fired(2)
+        replica.tell("new")
+        (entry,) = replica.wait_done()
+        assert (entry.reference, entry.end) == ("new", CopyEnd.COMPLETE)
+        assert held.fired == 2
+        held.release()
+        replica.wait_done(13)
+
+
+def test_a_restart_goes_on(upstream: HostileUpstream, opened: Opened) -> None:
+    """F22: a copy in whose middle the replica was ended is made by the next one, which fetches
+    only what is missing.
+    """
+    image = upstream.contents.add(REPOSITORY, oci_image("restart"), TAG)
+    *others, last = (blob_path(REPOSITORY, each.digest) for each in image.blobs)
+    root = Path(opened(tempfile.TemporaryDirectory(prefix="restart-"))) / "store"
+    held = upstream.inject(Hold(), path=last)
+    with told(upstream.url, root=root) as replica:
+        replica.tell(TAG)
+        held.wait_fired()
+        wait_until(lambda: all(_is_sent(upstream, path) for path in others), what="others")
+    held.release()
+    upstream.heal()
+    before = len(upstream.seen)
+    with told(upstream.url, root=root) as replica:
+        wait_until(lambda: tags(root, REPOSITORY) == {TAG: image.digest}, what="the tag")
+        asked = {seen.path for seen in upstream.seen[before:]}
+        assert last in asked
+        assert not asked & set(others)
+
+
+def _is_sent(upstream: HostileUpstream, path: str) -> bool:
+    return any(seen.path == path and seen.sent_bytes for seen in upstream.seen)
