@@ -15,7 +15,6 @@ from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Tag
 from proxy.replication.cursor import Cursor, Mark
 from proxy.replication.following import Following
-from proxy.replication.subscription import Owner
 from tests.net.peer import Call, peer
 from tests.registry_store.ground import A, Heard, ManualClock
 from tests.replication.hubs import LEASE_SECONDS, MemoryJournal, notice_event
@@ -66,7 +65,7 @@ async def running(
         pass
 
     await following.load(journal)
-    task = asyncio.create_task(following.run(journal, nothing, Owner()))
+    task = asyncio.create_task(following.run(journal, nothing, lambda: None))
     try:
         yield task
     finally:
