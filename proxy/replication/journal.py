@@ -20,7 +20,7 @@ from proxy.oci.reference import Repository, Tag, parse_reference
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
-from proxy.replication.cursor import Cursor, Mark, Notice
+from proxy.replication.cursor import Cursor, CursorInvalid, Mark, Notice
 from proxy.replication.work import Job, Kind, Priority, Target, Trigger
 
 _COLUMNS = "kind, repository, reference, trigger, event_at, is_deletion, attempts, first_at, made"
@@ -74,9 +74,17 @@ class Journal:
     # --- the place in the event log ---------------------------------------------------------------
 
     async def cursor(self) -> Cursor | None:
-        """Give the place up to which all is taken; None: nothing is known."""
-        text = await self._sidecar.fact(_CURSOR)
-        return Cursor.parse(text) if text else None
+        """Give the place up to which all is taken; None: nothing is known.
+
+        Raises: StoreUnavailable: it can't be read now, which isn't the same.
+        """
+        rows = await self._sidecar.all("SELECT value FROM fact WHERE name = ?", _CURSOR)
+        if rows is None:
+            raise StoreUnavailable("the journal can't be read")
+        try:
+            return Cursor.parse(str(rows[0][0])) if rows else None
+        except CursorInvalid:
+            return None
 
     async def start_over(self, cursor: Cursor) -> None:
         """Go on from *cursor* though there is a gap before it: all has to be looked at once.
