@@ -57,6 +57,7 @@ async def test_a_cursor_at_the_head_is_not_turned_back(tmp_path: Path) -> None:
         feed = place.hub._feed
         await place.post(pushed("v0"))
         await eventually(lambda: feed.position == 1)
+        await eventually(lambda: feed._wake._waiters)
         asleep, feed._wake = feed._wake, asyncio.Event()  # no tick until it is woken
         await place.post([pushed("v1"), pushed("v2")])
         assert (place.head, feed.position) == (3, 1)
