@@ -51,6 +51,23 @@ async def _burst(place: Place, number: int) -> None:
         await asyncio.sleep(0.005)
 
 
+async def test_a_cursor_at_the_head_is_not_turned_back(tmp_path: Path) -> None:
+    """Who knows the head before it has gone out is sent what follows it, not the head again."""
+    async with running_hub(tmp_path, subscription__heartbeat="1m") as place:
+        feed = place.hub._feed
+        await place.post(pushed("v0"))
+        await eventually(lambda: feed.position == 1)
+        await eventually(lambda: feed._wake._waiters)
+        asleep, feed._wake = feed._wake, asyncio.Event()  # no tick until it is woken
+        await place.post([pushed("v1"), pushed("v2")])
+        assert (place.head, feed.position) == (3, 1)
+        async with following(place, 3) as follower:
+            await eventually(lambda: len(feed) == 1)
+            asleep.set()
+            await place.post(pushed("v3"))
+            assert (await follower.next()).tag == "v3"
+
+
 async def test_catching_up_reads_the_log_where_memory_ends(tmp_path: Path) -> None:
     """What is no longer in memory, or was logged before a restart, comes from the database."""
     async with running_hub(tmp_path) as place:
