@@ -10,8 +10,8 @@ from proxy.oci.reference import Repository
 from proxy.registry.clock import Clock
 from proxy.replication.asking import Asking
 from proxy.replication.backfill import Backfill, Policy
-from proxy.replication.catalogue import Catalogue
-from proxy.replication.comparing import Known, There
+from proxy.replication.catalogue import Catalogue, There
+from proxy.replication.comparing import Known
 from proxy.replication.journal import Journal
 from proxy.replication.ledger import Ledger
 from proxy.replication.newest import Newest
@@ -37,7 +37,7 @@ def primary_there(settings: Settings, chain: Chain, clock: Clock) -> There:
     asking = Asking(settings.replication.reconcile_rate, clock.now)
     watched = [Repository.parse(name) for name in settings.replication.watch]
     catalogue = Catalogue(chain.primary, REPLICA, asking, chain.store.tree, watched)
-    return There(catalogue, asking, chain.fetcher, REPLICA)
+    return There(chain.primary, chain.fetcher, catalogue, asking, REPLICA)
 
 
 async def build_repair(
@@ -52,10 +52,10 @@ async def build_repair(
     newest = Newest(chain.fetcher, REPLICA, there.asking)
     backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(settings))
     await backfill.open()
-    known = Known(chain.store.tree, chain.book, journal, ledger, backfill, scope)
+    usage = ground.capacity.usage
+    known = Known(chain.store.tree, usage, chain.book, journal, ledger, backfill, scope)
     rules = _rules(settings)
-    local = (ground.capacity.usage, ground.sidecar)
-    reconciler = Reconciler(there, known, rules, local, clock, telemetry)
+    reconciler = Reconciler(there, known, rules, ground.sidecar, clock, telemetry)
     await reconciler.open()
     _watch(telemetry.metrics, backfill, reconciler, clock)
     return Repair(backfill, reconciler)

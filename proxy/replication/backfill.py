@@ -109,6 +109,7 @@ class Backfill:
         await self._ledger.open()
         if self._ledger.standing.policy != str(self._policy):
             await self._ledger.begin(str(self._policy))
+        self._counts = await self._ledger.counts()
 
     def hear(self, entry: Entry) -> None:
         """Take note of a piece of work that ended."""
@@ -215,7 +216,7 @@ class Backfill:
         """Find out how many tags are done; all are counted at the beginning and the end alone."""
         handed = await self._ledger.settle()
         counts = self._counts
-        if not counts.waiting or counts.total < handed + counts.waiting:
+        if not counts.waiting or not self._samples:
             self._counts = await self._ledger.counts()
         else:
             done = counts.total - counts.waiting - handed

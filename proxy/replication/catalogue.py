@@ -30,6 +30,7 @@ from proxy.oci.errors import (
 from proxy.oci.reference import Repository, Tag
 from proxy.oci.request import Catalog, Listing, TagList
 from proxy.registry import walk
+from proxy.registry.fetcher import Fetcher
 from proxy.registry.pages import next_page
 from proxy.registry.primary import Primary
 from proxy.registry.tree import Tree
@@ -132,6 +133,17 @@ class Catalogue:
             raise BadGateway("the primary's answer is no list")
         names = [each for each in entries if isinstance(each, str)]
         return names, next_page(link, page) if link else None
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """The primary, asked as *caller*, and at which pace where nobody waits."""
+
+    primary: Primary
+    fetcher: Fetcher
+    catalogue: Catalogue
+    asking: Asking
+    caller: Caller
 
 
 async def read_page(primary: Primary, page: Listing) -> tuple[bytes, str]:

@@ -12,7 +12,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from proxy.oci.caller import Caller
 from proxy.oci.digest import Digest
 from proxy.oci.errors import (
     Absent,
@@ -28,12 +27,11 @@ from proxy.oci.reference import Repository, Tag
 from proxy.oci.request import ManifestPull
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import Clock
-from proxy.registry.fetcher import Fetcher
 from proxy.registry.tagbook import TagBook, TagState
 from proxy.registry.tree import Tree
-from proxy.replication.asking import Asking
+from proxy.registry.usage import Usage
 from proxy.replication.backfill import Backfill
-from proxy.replication.catalogue import Catalogue, Overview
+from proxy.replication.catalogue import Overview, There
 from proxy.replication.journal import Journal
 from proxy.replication.ledger import Ledger
 from proxy.replication.plan import Scope
@@ -61,20 +59,11 @@ class Differences:
 
 
 @dataclass(frozen=True, slots=True)
-class There:
-    """The primary, asked as *caller*."""
-
-    catalogue: Catalogue
-    asking: Asking
-    fetcher: Fetcher
-    caller: Caller
-
-
-@dataclass(frozen=True, slots=True)
 class Known:
     """What is known here, and what is wanted."""
 
     tree: Tree
+    usage: Usage
     book: TagBook
     journal: Journal
     ledger: Ledger

@@ -20,8 +20,8 @@ from proxy.oci.errors import RegistryError, StoreUnavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
-from proxy.registry.usage import Usage
-from proxy.replication.comparing import Comparing, Differences, Known, There
+from proxy.replication.catalogue import There
+from proxy.replication.comparing import Comparing, Differences, Known
 from proxy.replication.survey import hottest_first
 from proxy.replication.work import Job, Kind, Target, Trigger
 from proxy.telemetry import Telemetry
@@ -81,7 +81,7 @@ class Reconciler:
         there: There,
         known: Known,
         rules: ReconcileRules,
-        local: tuple[Usage, Sidecar],
+        sidecar: Sidecar,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
@@ -89,7 +89,7 @@ class Reconciler:
         self._known = known
         self._journal = known.journal
         self._rules = rules
-        self._usage, self._sidecar = local
+        self._sidecar = sidecar
         self._clock = clock
         self._log = telemetry.log
         self._metrics = telemetry.metrics
@@ -168,7 +168,7 @@ class Reconciler:
 
     async def _compare(self, current: _Round) -> None:
         overview = await self._there.catalogue.overview()
-        for repository in await hottest_first(self._known.tree, self._usage, overview.all):
+        for repository in await hottest_first(self._known.tree, self._known.usage, overview.all):
             differences = await self._comparing.compare(repository, overview)
             current.repositories += 1
             current.tags += differences.tags

@@ -27,9 +27,8 @@ from proxy.oci.request import Listing, ManifestPull, Referrers
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import Clock
 from proxy.registry.pages import next_page
-from proxy.registry.primary import Primary
 from proxy.registry.tagbook import TagBook
-from proxy.replication.catalogue import CLOSED, Catalogue, read_page
+from proxy.replication.catalogue import CLOSED, There, read_page
 from proxy.replication.copying import Copy, Means, NotStorable
 from proxy.telemetry.logs import EventLog
 
@@ -52,13 +51,13 @@ class Referring:
     def __init__(
         self,
         means: Means,
-        lists: tuple[Primary, Catalogue],
+        there: There,
         book: TagBook,
         clock: Clock,
         log: EventLog,
     ) -> None:
         self._means = means
-        self._primary, self._catalogue = lists
+        self._there = there
         self._book = book
         self._clock = clock
         self._log = log
@@ -147,7 +146,7 @@ class Referring:
         for _ in range(MAX_PAGES):
             if page is None or len(found) >= MAX_REFERRERS:
                 break
-            body, link = await read_page(self._primary, page)
+            body, link = await read_page(self._there.primary, page)
             found += _digests_in(body)
             page = next_page(link, page) if link else None
         return found
@@ -159,7 +158,7 @@ class Referring:
         if kept is not None and now - kept[0] < LIST_KEPT_SECONDS:
             return kept[1]
         try:
-            tags = await self._catalogue.tags(repository)
+            tags = await self._there.catalogue.tags(repository)
         except (*CLOSED, BadGateway):
             return frozenset()
         found = frozenset(tag for tag in tags if tag.startswith(("sha256-", "sha512-")))

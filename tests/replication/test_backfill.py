@@ -127,7 +127,7 @@ def test_a_restart_goes_on(
         assert not here & set(asked)
     upstream.forget()
     with told(upstream.url, root=store, replication=ALL) as replica:
-        assert wait_finished(replica).done == 0
+        assert wait_finished(replica).done == 12
         replica.tell("v1")
         replica.wait_done(1)
         assert not upstream.requests(path=CATALOGUE), "it happens once"

@@ -275,3 +275,20 @@ def test_what_is_no_list_says_nothing(upstream: HostileUpstream, body: bytes) ->
         assert fault.fired
         assert replica.findings == {Finding.CHANGED: 1}
         assert replica.tags == {"v1": new.digest}
+
+
+def test_what_was_given_up_is_found_again(upstream: HostileUpstream) -> None:
+    """A tag whose copy was given up is no news under way: the next round takes it up again."""
+    pushed(upstream, "v1", "old")
+    with told(upstream.url, replication={"give_up": Duration(0.0)}) as replica:
+        copied(replica, "v1")
+        new = pushed(upstream, "v1", "new")
+        path = manifest_path(REPOSITORY, "v1")
+        upstream.inject(OtherBody(b"{}"), method="GET", path=path, times=None)
+        replica.tell("v1")
+        wait_until(lambda: replica.entries(state="dead"))
+        upstream.heal()
+        replica.reconcile()
+        replica.wait_quiet()
+        assert replica.findings == {Finding.CHANGED: 1}
+        assert replica.tags == {"v1": new.digest}
