@@ -1,8 +1,10 @@
 """The programs that the demo and the benchmarks run, each ended with its context."""
 
 from loadtest.programs.certificate import Certificate
+from loadtest.programs.hub import Hub, joining
 from loadtest.programs.link import LinkProgram
 from loadtest.programs.nginx import Nginx
+from loadtest.programs.operator import Operator
 from loadtest.programs.program import Program, ProgramFailed
 from loadtest.programs.registry import StockRegistry
 from loadtest.programs.replica import Replica
@@ -11,12 +13,15 @@ from loadtest.programs.tiny import TinyPrimary
 
 __all__ = [
     "Certificate",
+    "Hub",
     "LinkProgram",
     "Nginx",
+    "Operator",
     "Program",
     "ProgramFailed",
     "Replica",
     "Skopeo",
     "StockRegistry",
     "TinyPrimary",
+    "joining",
 ]

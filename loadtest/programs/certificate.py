@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from loadtest.programs.program import tied
+from loadtest.programs.settings import Section
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,11 @@ class Certificate:
 
     certificate: Path
     key: Path
+
+    @property
+    def settings(self) -> Section:
+        """The section `tls` of a program that serves with it."""
+        return {"certificate": str(self.certificate), "key": str(self.key)}
 
     @classmethod
     def make(cls, folder: Path) -> Self:

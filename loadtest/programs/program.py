@@ -92,6 +92,17 @@ class Program:
             raise ProgramFailed(f"{self.name} doesn't run")
         return self._process.pid
 
+    @property
+    def rss_bytes(self) -> int:
+        """Its resident memory now.
+
+        Raises: ProgramFailed: it doesn't run, or has just ended.
+        """
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise ProgramFailed(f"{self.name} has no resident memory")
+
     def start(self) -> None:
         """Start it, and return when it serves.
 

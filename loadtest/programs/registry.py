@@ -1,6 +1,7 @@
 """Debian's docker-registry: open, with a password, or as a proxy of another (its own mode)."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,27 @@ class StockRegistry(Program):
             settings["auth"] = {"htpasswd": {"realm": "proxima", "path": str(passwords)}}
         if proxy_of:
             settings["proxy"] = {"remoteurl": proxy_of}
-        config = folder / "config.yml"
-        config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
-        super().__init__(name, ["docker-registry", "serve", str(config)], folder, self._ready)
+        self._config = folder / "config.yml"
+        self._write(settings)
+        command = ["docker-registry", "serve", str(self._config)]
+        super().__init__(name, command, folder, self._ready)
+
+    def notify(self, url: str, headers: Mapping[str, str]) -> None:
+        """Let it post its notifications to *url* from its next start on."""
+        endpoint = {
+            "name": "proxima",
+            "url": url,
+            "headers": {name: [value] for name, value in headers.items()},
+            "timeout": "1s",
+            "threshold": 5,
+            "backoff": "1s",
+            "ignore": {"actions": ["pull"]},
+        }
+        settings = json.loads(self._config.read_text())
+        self._write(settings | {"notifications": {"endpoints": [endpoint]}})
+
+    def _write(self, settings: dict[str, Any]) -> None:
+        self._config.write_text(json.dumps(settings, indent=2))  # JSON is YAML
 
     def _settings(self, folder: Path) -> dict[str, Any]:
         return {
