@@ -18,16 +18,17 @@ class Lab:
     cold_blob_bytes: int
     many_blob_bytes: int
     many_links: int
+    image_bytes: tuple[int, ...]
 
     @classmethod
     def thorough(cls, folder: Path) -> "Lab":
         """Give the bounds behind published numbers."""
-        return cls(folder, 5, 4.0, 100_000_000, 256 * 2**20, 1_000_000)
+        return cls(folder, 5, 4.0, 100_000_000, 256 * 2**20, 1_000_000, (10**6, 10**8, 10**9))
 
     @classmethod
     def quick(cls, folder: Path) -> "Lab":
         """Give bounds for a look, below three minutes in all."""
-        return cls(folder, 3, 1.0, 30_000_000, 16 * 2**20, 50_000)
+        return cls(folder, 3, 1.0, 30_000_000, 16 * 2**20, 50_000, (10**6, 10**8))
 
     def room(self, name: str) -> Path:
         """Give a folder of its own to a row."""

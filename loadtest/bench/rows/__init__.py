@@ -1,6 +1,7 @@
 """The rows, in the order of the table."""
 
 from loadtest.bench.measurement import Row
+from loadtest.bench.rows.arrival import Arrival
 from loadtest.bench.rows.busy import Busy
 from loadtest.bench.rows.capacity import Eviction, HitRate
 from loadtest.bench.rows.cold import ColdBlob
@@ -32,4 +33,5 @@ ROWS: tuple[Row, ...] = (
     Verify(),
     Processor(),
     Start(),
+    Arrival(),
 )
