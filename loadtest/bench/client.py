@@ -98,7 +98,10 @@ class Client:
 
         Raises: ProgramFailed
         """
-        config = self.push_blob(b'{"architecture":"amd64","os":"linux"}')
+        contents = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
+        config = self.push_blob(
+            json.dumps({"architecture": "amd64", "os": "linux", "rootfs": contents}).encode()
+        )
         document = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,

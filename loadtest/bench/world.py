@@ -87,7 +87,7 @@ def running(plan: Plan, room: Path) -> Iterator[World]:
     with ExitStack() as stack:
         primary = StockRegistry(room / "primary", name="primary", logs_requests=True)
         names = region_names(plan.regions)
-        own = {
+        own: Sections = {
             "primary": {"id": "bench"},
             "replicas": {"regions": names},
             "sentinel": {"repository": "proxima/sentinel", "every": "1s", "limit": "60s"},
