@@ -8,6 +8,7 @@ from loadtest.bench.rows.capacity import Eviction, HitRate
 from loadtest.bench.rows.cold import ColdBlob
 from loadtest.bench.rows.cpu import Processor
 from loadtest.bench.rows.crowd import Crowd16, Crowd1000
+from loadtest.bench.rows.hub import HubIntake, HubStreams
 from loadtest.bench.rows.joined import Joined
 from loadtest.bench.rows.lanes import SharedLink
 from loadtest.bench.rows.large import LargeBlob
@@ -42,4 +43,6 @@ ROWS: tuple[Row, ...] = (
     Burst(),
     Lease(),
     Uplink(),
+    HubIntake(),
+    HubStreams(),
 )
