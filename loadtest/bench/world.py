@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
@@ -13,6 +13,7 @@ from loadtest.bench.arrivals import Arrivals
 from loadtest.bench.client import Client, Pushed, push_layers
 from loadtest.bench.curl import download_in_turn
 from loadtest.bench.lab import LINK
+from loadtest.bench.lossy import LossyWay
 from loadtest.link import LinkSettings
 from loadtest.programs import Hub, LinkProgram, ProgramFailed, Replica, StockRegistry, joining
 from loadtest.programs.settings import Sections, laid_over
@@ -46,6 +47,7 @@ class World:
     hub: Hub
     link: LinkProgram
     regions: tuple[Region, ...]
+    way: LossyWay | None
 
     def publisher(self, repository: str = REPOSITORY) -> Client:
         """Give a client that is as near to the primary as can be."""
@@ -71,14 +73,18 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to start. *notify* gives the URL to which the primary posts, from that of the hub."""
+    """What to start.
+
+    ignored_types: media types of which the primary tells nothing.
+    loses_one_in:  the way to the hub can lose that many notifications, once it is told to; 0: none.
+    """
 
     link: LinkSettings = LINK
     regions: int = 1
     ignored_types: tuple[str, ...] = ()
     hub: Sections = field(default_factory=dict)
     replica: Sections = field(default_factory=dict)
-    notify: Callable[[str], str] = str
+    loses_one_in: int = 0
 
 
 @contextmanager
@@ -94,7 +100,11 @@ def running(plan: Plan, room: Path) -> Iterator[World]:
         }
         settings = laid_over(own, plan.hub)
         hub = stack.enter_context(Hub(room / "hub", primary=primary.url, settings=settings))
-        primary.notify(plan.notify(hub.notifications), hub.sender, plan.ignored_types)
+        way = None
+        if plan.loses_one_in:
+            way = stack.enter_context(LossyWay(room, hub.address, plan.loses_one_in))
+        told = f"http://{way.address}/notifications" if way else hub.notifications
+        primary.notify(told, hub.sender, plan.ignored_types)
         stack.enter_context(primary)
         link = stack.enter_context(LinkProgram(parse_address(primary.address), plan.link, room))
         far = replace(plan.link, rate_bytes_per_second=None)
@@ -117,7 +127,7 @@ def running(plan: Plan, room: Path) -> Iterator[World]:
             regions.append(Region(replica, Arrivals(replica.log)))
         for region in regions:
             region.replica.wait_for_event("subscription.connected")
-        yield World(primary, hub, link, tuple(regions))
+        yield World(primary, hub, link, tuple(regions), way)
 
 
 def region_names(count: int) -> list[str]:

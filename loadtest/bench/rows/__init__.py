@@ -16,6 +16,7 @@ from loadtest.bench.rows.lease import Lease
 from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
 from loadtest.bench.rows.small import SMALL_BLOB, WARM_MANIFEST
+from loadtest.bench.rows.staleness import Staleness
 from loadtest.bench.rows.start import Start
 from loadtest.bench.rows.tokens import Tokens
 from loadtest.bench.rows.uplink import Uplink
@@ -42,6 +43,7 @@ ROWS: tuple[Row, ...] = (
     Joined(),
     Burst(),
     Lease(),
+    Staleness(),
     Uplink(),
     HubIntake(),
     HubStreams(),
