@@ -18,16 +18,42 @@ class Lab:
     cold_blob_bytes: int
     many_blob_bytes: int
     many_links: int
+    image_bytes: tuple[int, ...]
+    burst_pushes: int
+    tag_moves: int
+    uplink_pushes: int
 
     @classmethod
     def thorough(cls, folder: Path) -> "Lab":
         """Give the bounds behind published numbers."""
-        return cls(folder, 5, 4.0, 100_000_000, 256 * 2**20, 1_000_000)
+        return cls(
+            folder,
+            5,
+            4.0,
+            100_000_000,
+            256 * 2**20,
+            1_000_000,
+            (10**6, 10**8, 10**9),
+            1_000,
+            300,
+            40,
+        )
 
     @classmethod
     def quick(cls, folder: Path) -> "Lab":
         """Give bounds for a look, below three minutes in all."""
-        return cls(folder, 3, 1.0, 30_000_000, 16 * 2**20, 50_000)
+        return cls(
+            folder,
+            rounds=3,
+            window_seconds=1.0,
+            cold_blob_bytes=30_000_000,
+            many_blob_bytes=16 * 2**20,
+            many_links=50_000,
+            image_bytes=(10**6, 10**8),
+            burst_pushes=200,
+            tag_moves=100,
+            uplink_pushes=20,
+        )
 
     def room(self, name: str) -> Path:
         """Give a folder of its own to a row."""
