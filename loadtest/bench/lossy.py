@@ -92,7 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def _way(self) -> _Way:
-        assert isinstance(self.server, _Way)
+        if not isinstance(self.server, _Way):
+            raise TypeError("this handler serves a lossy way alone")
         return self.server
 
     def do_POST(self) -> None:
