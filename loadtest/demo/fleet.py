@@ -12,6 +12,8 @@ from loadtest.programs import Hub, LinkProgram, joining
 from loadtest.programs.settings import Section
 
 PRIMARY_REGION = "na-ashburn"
+NEWS_TAG = "4.0"
+_COPIED_TAGS = "4.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
             "trusted_origins": list(primary.trusted_origins),
         },
         # What the first part pushed isn't copied.
-        "replication": {"backfill": "none"},
+        "replication": {"backfill": "none", "tags": [_COPIED_TAGS]},
     }
     if primary.registry is not None:
         repository = f"{primary.repository}-sentinel"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loadtest.demo.client import Client
-from loadtest.demo.fleet import PLACES, Fleet, ToldRegion
+from loadtest.demo.fleet import NEWS_TAG, PLACES, Fleet, ToldRegion
 from loadtest.demo.measure import measure
 from loadtest.demo.promise import (
     Cost,
@@ -34,7 +34,7 @@ class News:
         self._fleet = fleet
         self._table = table
         self._shell = Shell(fleet.hub.operator)
-        self._repository = f"{fleet.primary.repository}-service"
+        self._repository = fleet.primary.repository
         self._clients = 0
 
     def run(self) -> None:
@@ -42,7 +42,7 @@ class News:
 
         Raises: ProgramFailed
         """
-        image = make_image(self._fleet.folder / "service", 4, LAYER_SIZES_BYTES, "1.0")
+        image = make_image(self._fleet.folder / "image4", 4, LAYER_SIZES_BYTES, NEWS_TAG)
         self._join()
         arrived = self._push(image)
         self._table.open()
@@ -73,8 +73,8 @@ class News:
         publisher.push(image)
         seconds, pushed_at = time.monotonic() - started, time.time()
         print(
-            f"An image of {show_bytes(image.total_bytes)} was pushed to the primary itself, in"
-            f" {show_seconds(seconds)}. Nobody pulls it.\n"
+            f"{self._repository}:{image.tag}, {show_bytes(image.total_bytes)}, was pushed to the"
+            f" primary itself, in {show_seconds(seconds)}. Nobody pulls it.\n"
         )
         self._tell("manifest.pushed", image)
         self._shell.run("wait", f"{self._repository}@{image.digest}", "--all")
@@ -115,7 +115,7 @@ class News:
             print(f"The primary doesn't delete, so that isn't shown: {error}")
             return
         deleted_at = time.time()
-        print("It was deleted at the primary.\n")
+        print(f"{self._repository}:{image.tag} was deleted at the primary.\n")
         self._tell("manifest.deleted", image)
         gone = self._costs(before, deleted_at, self._entries(image, "deletion"))
         self._shell.run("logs", "--repository", self._repository, "--tag", image.tag)
