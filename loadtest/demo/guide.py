@@ -64,8 +64,7 @@ def suggestions(scene: Scene, fleet: Fleet) -> str:
         f"  export {name}={value}\n" for name, value in fleet.hub.operator.variables.items()
     )
     regions = "".join(
-        f"  {told.place.name:<13} {told.region.replica.address:<23} metrics:"
-        f" http://{told.region.replica.ops}/metrics\n"
+        f"  {told.name:<13} {told.replica.address:<23} metrics: http://{told.replica.ops}/metrics\n"
         for told in fleet.regions
     )
     return f"""\

@@ -48,7 +48,7 @@ class News:
         self._table.open()
         for region, cost in zip(self._fleet.regions, arrived, strict=True):
             promise = crosses_once(image, cost)
-            self._table.add(Row(f"pushed, then complete in {region.place.name}", cost, promise))
+            self._table.add(Row(f"pushed, then complete in {region.name}", cost, promise))
         for region in self._fleet.regions:
             for row in self._pulls(region, image):
                 self._table.add(row)
@@ -84,7 +84,7 @@ class News:
         return arrived
 
     def _pulls(self, region: ToldRegion, image: Image) -> Iterator[Row]:
-        link, replica = region.region.link, region.region.replica
+        link, replica = region.link, region.replica
         far = show_seconds(region.place.round_trip_seconds)
         direct = self._pull(region, link.address, image)
         yield Row(f"pull from the primary, {far} away", direct, direct=direct)
@@ -92,14 +92,14 @@ class News:
         is_proven = self._fleet.primary.registry is not None
         first = self._pull(region, replica.address, image)
         promise = asks_only_for_the_right(first) if is_proven else fetches_no_blob(first)
-        yield Row(f"pull in {region.place.name}", first, promise, direct)
+        yield Row(f"pull in {region.name}", first, promise, direct)
         again = self._pull(region, replica.address, image)
         promise = crosses_nothing(again) if is_proven else fetches_no_blob(again)
         yield Row("the same again, by another client", again, promise, direct)
 
     def _pull(self, region: ToldRegion, registry: str, image: Image) -> Cost:
         client = self._client(registry)
-        cost = measure(region.region.link, lambda: client.pull(image))
+        cost = measure(region.link, lambda: client.pull(image))
         client.check(image)
         return cost
 
@@ -121,12 +121,12 @@ class News:
         self._shell.run("logs", "--repository", self._repository, "--tag", image.tag)
         self._table.open()
         for region, cost in zip(self._fleet.regions, gone, strict=True):
-            is_found = self._client(region.region.replica.address).finds(image)
-            row = f"deleted, then gone in {region.place.name}"
+            is_found = self._client(region.replica.address).finds(image)
+            row = f"deleted, then gone in {region.name}"
             self._table.add(Row(row, cost, is_unknown(is_found=is_found)))
 
     def _counts(self) -> list[LinkCounts]:
-        return [region.region.link.counts() for region in self._fleet.regions]
+        return [region.link.counts() for region in self._fleet.regions]
 
     def _costs(
         self, before: list[LinkCounts], since: float, entries: Mapping[str, dict[str, Any]]
@@ -134,7 +134,7 @@ class News:
         """Give what it took each region, by its entry of the log."""
         costs = []
         for region, was, now in zip(self._fleet.regions, before, self._counts(), strict=True):
-            seconds = max(0.0, entries[region.place.name]["ended_at"] - since)
+            seconds = max(0.0, entries[region.name]["ended_at"] - since)
             down_bytes, up_bytes = now.down_bytes - was.down_bytes, now.up_bytes - was.up_bytes
             costs.append(Cost(seconds, down_bytes, up_bytes))
         return costs

@@ -71,7 +71,7 @@ def test_what_a_stock_registry_is_pushed_arrives_at_a_replica_that_an_operator_m
 
 
 def test_a_script_notifies_a_hub_and_what_it_refuses_is_an_error(tmp_path):
-    """Events in our own form are in the log; a verb and a request that fail say what the hub said."""
+    """Events in our own form are in the log; what fails says what the hub said."""
     with Hub(tmp_path, primary="http://127.0.0.1:9") as hub:
         hub.notify({"version": 1, "event": "tag.deleted", "repository": "team/app", "tag": "1.0"})
         assert hub.operator.ask("replay", "--repository", "team/app")["replayed"] == 1
