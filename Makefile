@@ -34,7 +34,7 @@ help:
 	@echo '             then push one that arrives in two regions before anybody pulls it'
 	@echo '             ARGS=--stay keeps it running; DEMO_PRIMARY=URL uses an existing registry'
 	@echo 'make test    run the tests (ARGS=... goes to pytest)'
-	@echo 'make soak    the state machine and the sweeps of faults, at length'
+	@echo 'make soak    the state machines and the sweeps of faults, at length'
 	@echo 'make check   style, types, import directions, lock files'
 	@echo 'make bench   measure beside nginx, a bare handler and a stock registry, and print the ratios'
 	@echo 'make load    pull as container runtimes do: TARGET=URL REFERENCE=NAME:TAG'
@@ -48,7 +48,8 @@ test: test-programs $(ready)
 	@$(bin)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 soak: test-programs $(ready)
-	@PROXIMA_SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py $(ARGS)
+	@PROXIMA_SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py \
+		tests/replication/test_lossy_primary.py $(ARGS)
 
 check: $(ready)
 	$(bin)/ruff check

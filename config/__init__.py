@@ -13,9 +13,10 @@ from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.hub import HubSettings
 from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
-from config.loader import load, load_hub
+from config.loader import given_value, load, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
+from config.secrets import sender_secrets
 from config.settings import Settings, TagPolicy
 from config.values import Address, ByteSize, Duration, Secret, parse_duration
 
@@ -42,12 +43,14 @@ __all__ = [
     "check_files",
     "check_hub",
     "effective_names",
+    "given_value",
     "hub_secrets",
     "load",
     "load_hub",
     "parse_duration",
     "read_password",
     "read_sentinel_password",
+    "sender_secrets",
     "settings_of",
     "warnings",
 ]

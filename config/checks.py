@@ -26,6 +26,8 @@ def check_files(settings: Settings) -> tuple[Problem, ...]:
         "primary.password_file": settings.primary.password_file,
         "replication.token_file": settings.replication.token_file,
         "replication.ca_file": settings.replication.ca_file,
+        "receiving.secret_file": settings.receiving.secret_file,
+        "receiving.next_secret_file": settings.receiving.next_secret_file,
     }
     problems = [unreadable(key, path) for key, path in files.items() if path]
     problems.append(unwritable("store.root", settings.store.root))
@@ -45,6 +47,9 @@ def _warnings(settings: Settings) -> Iterator[str]:
     ops, password_file = settings.listen.ops, settings.primary.password_file
     if not ops.ip.is_loopback:
         yield f"listen.ops: {ops} isn't a loopback address; metrics and health are open to others"
+    tags = settings.tags
+    if tags.idle_verify < tags.verify_every:
+        yield "tags.idle_verify: shorter than tags.verify_every, so no check goes behind an answer"
     if password_file and _mode(password_file) & _NOT_OWNER:
         yield f"primary.password_file: {password_file} is open to others than its owner (chmod 600)"
 

@@ -21,12 +21,31 @@ def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
         expected = '"https" or nothing, since tls.certificate is set'
         yield Problem("listen.public_scheme", expected, '"http"')
 
-    if _raw(given, "replication.source") == "hub":
-        yield from _needs(given, "replication.source", "replication.hub_url")
-        yield from _needs(given, "replication.source", "replication.token_file")
+    yield from _source_conflicts(given)
     if _raw(given, "listen.proxy_protocol") is True and not _raw(given, "access.trusted_proxies"):
         expected = "one network or more, since listen.proxy_protocol is set"
         yield Problem("access.trusted_proxies", expected, "nothing")
+
+
+def _source_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give the problems of who tells of pushes."""
+    source = _raw(given, "replication.source")
+    if source == "hub":
+        yield from _needs(given, "replication.source", "replication.hub_url")
+        yield from _needs(given, "replication.source", "replication.token_file")
+    if source == "notifications":
+        yield from _needs(given, "replication.source", "listen.notifications")
+        yield from _needs(given, "replication.source", "receiving.secret_file", "receiving.secret")
+    elif _has(given, "listen.notifications"):
+        expected = '"notifications", since listen.notifications is set'
+        yield Problem(
+            "replication.source", expected, "nothing" if source is None else shown(source)
+        )
+    for key in ("receiving.secret", "receiving.next_secret"):
+        if _has(given, key) and _has(given, f"{key}_file"):
+            yield Problem(key, f"either it or {key}_file", "both")
+    if not _has(given, "tls.certificate"):
+        yield from _open_addresses(given, "listen.notifications")
 
 
 def _needs(given: Mapping[Key, Given], key: str, *others: str) -> Iterator[Problem]:
@@ -66,12 +85,12 @@ def hub_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
     yield from _needs(given, "sentinel.username", "sentinel.password_file", "sentinel.password")
     yield from _needs(given, "sentinel.username", "sentinel.repository")
     if not _has(given, "tls.certificate"):
-        yield from _open_addresses(given)
+        yield from _open_addresses(given, "listen.api")
 
 
-def _open_addresses(given: Mapping[Key, Given]) -> Iterator[Problem]:
+def _open_addresses(given: Mapping[Key, Given], key: str) -> Iterator[Problem]:
     """Give a problem for each address that others reach: tokens would cross the network as text."""
-    addresses = _raw(given, "listen.api")
+    addresses = _raw(given, key)
     for raw in addresses if isinstance(addresses, list | tuple) else ():
         try:
             is_loopback = parse_address(str(raw)).ip.is_loopback
@@ -79,4 +98,4 @@ def _open_addresses(given: Mapping[Key, Given]) -> Iterator[Problem]:
             continue
         if not is_loopback:
             expected = "loopback addresses, or tls.certificate and tls.key"
-            yield Problem("listen.api", expected, shown(raw))
+            yield Problem(key, expected, shown(raw))

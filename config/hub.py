@@ -22,6 +22,7 @@ from config.kinds import (
     text,
     url,
 )
+from config.receiving import ReceivingSettings
 from config.settings import TlsSettings
 from config.sources import OF_THE_HUB
 from config.values import Address, ByteSize, Duration, Secret
@@ -29,7 +30,6 @@ from config.values import Address, ByteSize, Duration, Secret
 _ID = text(r"[a-z0-9](?:-?[a-z0-9]+)*", "name", "registry-sg")
 _REGION = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "region", "ap-singapore")
 _USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "proxima-hub")
-_HEADER = text(r"[A-Za-z0-9-]{1,64}", "header name", "X-Proxima-Secret")
 _DATABASE = text(r"sqlite:///[^?#\x00]+", "database URL", "sqlite:////var/lib/proxima-hub/hub.db")
 _REPOSITORY = text(
     r"(?:[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)?",
@@ -97,29 +97,6 @@ class EventsSettings:
     dedupe_within: Duration = setting(
         duration("0s", "168h"), "24h", "Time in which an event that comes again is the same one."
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReceivingSettings:
-    """Notifications: who may send them, and what is done with those that aren't understood."""
-
-    secret_file: Path | None = optional(
-        path(), "File with the secret that senders present or sign with."
-    )
-    secret: Secret | None = secret_text("The secret, instead of `secret_file`.")
-    next_secret_file: Path | None = optional(
-        path(), "File with a second secret that counts as well, for the time of a rotation."
-    )
-    next_secret: Secret | None = secret_text("The second secret, instead of `next_secret_file`.")
-    header: str = setting(_HEADER, "X-Proxima-Secret", "Header in which the secret may come.")
-    signature_window: Duration = setting(
-        duration("10s", "1h"), "5m", "Time for which a signed notification counts, and once."
-    )
-    max_body: ByteSize = setting(size("1KiB", "16MiB"), "1MiB", "Largest notification.")
-    max_parked: int = setting(
-        integer(1, 1_000_000), 1_000, "Notifications kept that weren't understood; the oldest go."
-    )
-    max_parked_size: ByteSize = setting(size("1MiB", "16GiB"), "64MiB", "Size of all of them.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from config.declare import Key, Origin, Rule, Setting, prefix_of, sections_of, s
 from config.hub import HubSettings
 from config.problems import ConfigError, Problem, shown, unknown
 from config.settings import Settings
-from config.sources import Given, from_environ, from_file, from_flags
+from config.sources import Given, from_environ, from_file, from_flags, from_hub
 
 T = TypeVar("T")
 Report = list[Problem]
@@ -19,15 +19,30 @@ Conflicts = Callable[[Mapping[Key, Given]], Iterator[Problem]]
 
 
 def load(
-    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+    below: Mapping[str, object] | None = None,
 ) -> Settings:
     """Give a replica's settings of a TOML file, overlaid by PROXIMA_ variables, overlaid by flags.
 
     Shape:  overrides are by dotted key, {"primary.url": "http://..."}; a text is read as that of a
-            variable, None means not given.
+            variable, None means not given. So is *below*, what a hub says, over which all go.
     Raises: ConfigError: with all problems; a file that can't be read or parsed is reported alone.
     """
-    return _load(Settings, conflicts, path, environ, overrides)
+    return _load(Settings, conflicts, path, environ, overrides, below)
+
+
+def given_value(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object], key: str
+) -> object:
+    """Give what is given for one setting of a replica, unread; None: nothing is.
+
+    Raises: ConfigError: the file can't be read or parsed.
+    """
+    given = _given(Settings, path, environ, overrides)
+    found = given.get(tuple(key.split(".")))
+    return None if found is None else found.raw
 
 
 def load_hub(
@@ -43,17 +58,28 @@ def _load(
     path: Path | None,
     environ: Mapping[str, str],
     overrides: Mapping[str, object],
+    below: Mapping[str, object] | None = None,
 ) -> T:
-    declared = tuple(settings_of(table))
-    given = from_file(path) if path else {}
-    given |= from_environ(environ, declared, prefix_of(table))
-    given |= from_flags(overrides, declared)
+    given = from_hub(below or {}, settings_of(table))
+    given |= _given(table, path, environ, overrides)
     report: Report = []
     settings = _read_table(table, (), given, report)
     report += conflicts_of(given)
     if settings is None or report:
         raise ConfigError(report)
     return settings
+
+
+def _given(
+    table: type[Any],
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object],
+) -> dict[Key, Given]:
+    declared = tuple(settings_of(table))
+    given = from_file(path) if path else {}
+    given |= from_environ(environ, declared, prefix_of(table))
+    return given | from_flags(overrides, declared)
 
 
 def _read_table(table: type[T], path: Key, given: Mapping[Key, Given], report: Report) -> T | None:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.choices import ReplicationSource
+from config.choices import Backfill, ReplicationSource
 from config.declare import optional, setting, several
-from config.kinds import choice, duration, integer, origin, path, rate, text
+from config.kinds import boolean, choice, duration, integer, origin, path, rate, text
 from config.values import BytesPerSecond, Duration
 
 REPOSITORIES = text(r"[a-z0-9._*-]+(?:/[a-z0-9._*-]+)*", "repository pattern", "team/**")
 TAGS = text(r"[A-Za-z0-9._*-]{1,128}", "tag pattern", "release-*")
+_NAME = text(r"[a-z0-9._-]+(?:/[a-z0-9._-]+)*", "repository", "team/app")
 _PLATFORM = text(r"[a-z0-9_.-]+/[a-z0-9_.-]+(?:/[a-z0-9_.-]+)?", "platform", "linux/amd64")
 
 
@@ -30,13 +31,18 @@ class ReplicationSettings:
     ca_file: Path | None = optional(
         path(), "Certificates that are trusted at the hub, PEM; absent: the system's."
     )
-    repositories: tuple[str, ...] = several(REPOSITORIES, ("**",), "Repositories that are copied.")
-    tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.")
+    repositories: tuple[str, ...] = several(
+        REPOSITORIES, ("**",), "Repositories that are copied.", reload=True
+    )
+    tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.", reload=True)
     platforms: tuple[str, ...] = several(
-        _PLATFORM, (), "Platforms of images that are copied; empty: all of them."
+        _PLATFORM, (), "Platforms of images that are copied; empty: all of them.", reload=True
     )
     bandwidth: BytesPerSecond = setting(
-        rate("0", "1Tbit"), "0", "What copies may take of the link, clients' fills aside; 0: all."
+        rate("0", "1Tbit"),
+        "0",
+        "What copies may take of the link, clients' fills aside; 0: all.",
+        reload=True,
     )
     concurrent: int = setting(integer(1, 1_000), 16, "Images that are copied at once.")
     parts: int = setting(integer(1, 1_000), 16, "Blobs and manifests that are copied at once.")
@@ -45,4 +51,37 @@ class ReplicationSettings:
     )
     keep_log: Duration = setting(
         duration("1h", "8760h"), "720h", "Time entries of the replication log are kept."
+    )
+    backfill: Backfill = setting(
+        choice(Backfill),
+        "all",
+        "What a new replica copies of what was there before it: all tags, the newest of each "
+        "repository, or none.",
+    )
+    backfill_newest: int = setting(
+        integer(1, 10_000), 10, "How many tags of each repository `newest` copies."
+    )
+    reconcile_every: Duration = setting(
+        duration("0s", "168h"),
+        "1h",
+        "Time between two comparisons with the primary's catalogue and tags; 0s: only after a gap "
+        "in the event log.",
+        reload=True,
+    )
+    reconcile_rate: int = setting(
+        integer(1, 10_000),
+        20,
+        "Requests a second that comparing and the choice of the newest tags may cost the primary.",
+    )
+    watch: tuple[str, ...] = several(
+        _NAME,
+        (),
+        "Repositories that are looked at where the primary's catalogue is closed, besides those "
+        "that are here.",
+    )
+    allow_mass_delete: bool = setting(
+        boolean(),
+        False,
+        "Whether a comparison may remove more than 5% of the tags that are here.",
+        reload=True,
     )

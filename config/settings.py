@@ -26,6 +26,7 @@ from config.kinds import (
     text,
     url,
 )
+from config.receiving import ReceivingSettings
 from config.replication import REPOSITORIES, TAGS, ReplicationSettings
 from config.values import Address, ByteSize, Duration, Secret
 
@@ -47,6 +48,12 @@ class ListenSettings:
     )
     ops: Address = setting(
         listen_address(), "127.0.0.1:9100", "Address of health checks and metrics."
+    )
+    notifications: tuple[Address, ...] = several(
+        listen_address(),
+        (),
+        "Addresses on which the primary's notifications are taken, where there is no hub; one that "
+        "isn't a loopback address needs TLS.",
     )
     proxy_protocol: bool = setting(
         boolean(),
@@ -314,4 +321,5 @@ class Settings:
     access: AccessSettings = section(AccessSettings)
     tags: TagsSettings = section(TagsSettings)
     replication: ReplicationSettings = section(ReplicationSettings)
+    receiving: ReceivingSettings = section(ReceivingSettings)
     log: LogSettings = section(LogSettings)

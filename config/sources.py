@@ -75,6 +75,16 @@ def from_flags(overrides: Mapping[str, object], settings: Iterable[Setting]) -> 
     return given
 
 
+def from_hub(said: Mapping[str, object], settings: Iterable[Setting]) -> dict[Key, Given]:
+    """Give the values that a hub says, by dotted key; None means not given."""
+    declared = {setting.key: setting for setting in settings}
+    return {
+        tuple(key.split(".")): Given(_raw(value, declared.get(key)), Origin.FILE, "the hub")
+        for key, value in said.items()
+        if value is not None
+    }
+
+
 def _raw(value: object, setting: Setting | None) -> object:
     """Give what TOML would hold for a text; other values are taken as they are."""
     if isinstance(value, os.PathLike):

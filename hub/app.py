@@ -27,8 +27,8 @@ from hub.subscription.feed import Feed
 from hub.telemetry import HubTelemetry
 from hub.web.application import api_application
 from hub.web.bearers import Operators
-from hub.web.listener import Listener
 from proxy.events.authenticity import Authenticity
+from proxy.serving.listener import Listener
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
 from proxy.serving.tls import Certificates

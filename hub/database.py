@@ -222,7 +222,7 @@ def _engine_of(url: str) -> Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # the module would begin late, and never for a CREATE TABLE
+    connection.isolation_level = None  # the module begins nothing by itself: `_begin_sqlite` does
     for pragma in ("journal_mode = TRUNCATE", "synchronous = FULL", "busy_timeout = 250"):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -6,11 +6,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A replica instance. may_follow: it neither drains nor is it deleted."""
+    """A replica instance. may_follow: it neither drains nor is it deleted. state: for messages."""
 
     id: str
     region: str
     may_follow: bool = True
+    state: str = ""
 
 
 class Members(Protocol):

@@ -63,7 +63,9 @@ class Regional:
         counted = self._metrics.refused_entries.inc
         return [
             *ReplicaRoutes(instances, history, telemetry, counted).routes(),
-            *OperatorRoutes(instances, history, self._waiting, feed, operators).routes(),
+            *OperatorRoutes(
+                instances, history, self._waiting, feed, operators, telemetry.log
+            ).routes(),
         ]
 
     def drain(self) -> None:

@@ -18,6 +18,7 @@ from hub.web.bearers import Operators
 from hub.web.body import read_object
 from hub.wire.reading import read
 from hub.wire.writing import plain
+from proxy.telemetry.logs import EventLog
 
 NAMED = "/v1/replicas/{id:[A-Za-z0-9._-]{1,128}}"
 
@@ -32,12 +33,14 @@ class OperatorRoutes:
         waiting: Waiting,
         feed: Feed,
         operators: Operators,
+        log: EventLog,
     ) -> None:
         self._instances = instances
         self._history = history
         self._waiting = waiting
         self._feed = feed
         self._operators = operators
+        self._log = log
 
     def routes(self) -> list[web.RouteDef]:
         """Give what it answers."""
@@ -65,8 +68,9 @@ class OperatorRoutes:
     async def _show_primary(self, _request: web.Request) -> web.Response:
         return answer(await self._instances.show_primary())
 
-    async def _delete_primary(self, _request: web.Request) -> web.Response:
+    async def _delete_primary(self, request: web.Request) -> web.Response:
         await self._instances.delete_primary()
+        self._log.warning("primary.deleted", client=request.remote or "")
         return web.Response(status=204)
 
     async def _list(self, _request: web.Request) -> web.Response:
@@ -77,6 +81,7 @@ class OperatorRoutes:
         replication = self._replication(document)
         wanted = read(Creation, {**document, "replication": None})
         created = await self._instances.create(wanted.region, replication)
+        self._note(request, "replica.created", created.id)
         response = answer(created, 201)
         response.headers["Location"] = f"/v1/replicas/{created.id}"
         response.headers["Cache-Control"] = "no-store"
@@ -92,13 +97,18 @@ class OperatorRoutes:
         replica_id = request.match_info["id"]
         changed = await self._instances.change(replica_id, self._replication(document))
         self._feed.tell_settings(replica_id)
+        self._note(request, "replica.changed", replica_id)
         return answer(changed)
 
     async def _delete(self, request: web.Request) -> web.Response:
         """202 while it drains, 200 once it is deleted."""
         deleted = await self._instances.delete(request.match_info["id"])
         self._feed.end(deleted.id)
+        self._note(request, "replica.deleted", deleted.id)
         return answer(deleted, 200 if deleted.state is State.DELETED else 202)
+
+    def _note(self, request: web.Request, event: str, replica_id: str) -> None:
+        self._log.info(event, replica=replica_id, client=request.remote or "")
 
     def _replication(self, document: dict[str, Any]) -> Replication | None:
         """Give what a replica shall copy; what isn't said is as the hub's settings have it."""

@@ -59,20 +59,18 @@ class ReplicaRoutes:
         member = await self._instances.by_token(bearer_of(request))
         if member is None:
             raise Unauthorized
-        if not member.may_follow:
-            await self._check_drains(member)
+        if member.state == State.DELETED:
+            raise Denied(f"{member.id} was deleted", detail={"state": member.state})
         document = await read_object(request)
         status = read(Status, document.get("status"), Others.IGNORE, "status")
-        entries, refused = _entries(document.get("entries", []), member)
+        primary = self._instances.plan.primary
+        ends = {"source": primary.domain, "destination": member.id}
+        entries, refused = _entries(document.get("entries", []), member, ends)
         for each in refused:
             self._telemetry.log.warning("report.refused", replica=member.id, reason=each.reason)
         self._count_refused(len(refused))
         kept = await self._history.report(member.id, status, entries)
         return answer(ReportOutcome(kept, tuple(refused)))
-
-    async def _check_drains(self, member: Member) -> None:
-        if (await self._instances.show(member.id)).state is State.DELETED:
-            raise Denied(f"{member.id} was deleted", detail={"state": State.DELETED.value})
 
 
 def etag_of(view: SelfView) -> str:
@@ -83,7 +81,9 @@ def etag_of(view: SelfView) -> str:
     return f'W/"{digest[:32]}"'
 
 
-def _entries(documents: object, member: Member) -> tuple[list[Entry], list[RefusedEntry]]:
+def _entries(
+    documents: object, member: Member, ends: dict[str, str]
+) -> tuple[list[Entry], list[RefusedEntry]]:
     """Read entries one by one: a bad one keeps none of its neighbours out.
 
     Raises: Invalid: they are no list, or too many.
@@ -94,17 +94,18 @@ def _entries(documents: object, member: Member) -> tuple[list[Entry], list[Refus
     refused: list[RefusedEntry] = []
     for index, document in enumerate(documents):
         try:
-            entries.append(_entry(document, member))
+            entries.append(_entry(document, member, ends))
         except Invalid as exc:
             refused.append(RefusedEntry(index, exc.message))
     return entries, refused
 
 
-def _entry(document: object, member: Member) -> Entry:
+def _entry(document: object, member: Member, ends: dict[str, str]) -> Entry:
+    """Read an entry. ends: from where to where things go, unless it says otherwise."""
     own = {"replica": member.id, "region": member.region}
     if isinstance(document, dict):
         for name, value in own.items():
             if document.get(name, value) not in (value, ""):
                 raise Invalid(f"{name}: it isn't {value}")
-        document = {**document, **own}
+        document = {**ends, **document, **own}
     return read(Entry, document, Others.IGNORE)

@@ -27,13 +27,19 @@ def arrival(view: ReplicaView, entries: Iterable[Entry]) -> RegionState:
     waits since then is another copy of what is there.
     """
     own = [entry for entry in entries if entry.region == view.region and entry.replica == view.id]
-    conclusive = next((entry for entry in own if entry.state in _CONCLUSIVE), None)
+    conclusive = next(filter(_is_conclusive, own), None)
     is_complete = (
         conclusive is not None
         and conclusive.state is EntryState.COMPLETE
         and conclusive.what is not What.DELETION
     )
     return RegionState(view.region, view.id, view.state, own[0].state if own else None, is_complete)
+
+
+def _is_conclusive(entry: Entry) -> bool:
+    """Say whether an entry tells if its content is there: a tag's deletion leaves it alone."""
+    is_of_tag = entry.what is What.DELETION and entry.tag is not None
+    return entry.state in _CONCLUSIVE and not is_of_tag
 
 
 def resolve(connection: Connection, repository: str, reference: Reference) -> str:

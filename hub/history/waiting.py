@@ -32,7 +32,9 @@ class NotComplete(HubError):
 
     def __init__(self, query: WaitQuery, digest: str, states: Sequence[RegionState]) -> None:
         missing = [each for each in states if not each.is_complete]
-        told = ", ".join(f"{each.region} ({each.entry or each.state})" for each in missing)
+        told = ", ".join(
+            f"{each.region} ({each.entry or 'nothing of it yet'}; {each.state})" for each in missing
+        )
         super().__init__(
             f"{query.repository}@{digest[:19]} isn't complete in {told}",
             detail={

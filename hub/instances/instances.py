@@ -147,7 +147,8 @@ class Instances:
         found = await self._database.read(partial(records.by_token_hash, token_hash=hash_of(token)))
         if found is None:
             return None
-        return Member(found.id, found.region, may_follow=self._state(found) not in OVER)
+        state = self._state(found)
+        return Member(found.id, found.region, state not in OVER, state.value)
 
     async def tell(self, member: Member) -> SelfView:
         """Give what a replica is told of itself. Raises: NotFound, DatabaseUnavailable."""

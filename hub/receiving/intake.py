@@ -1,21 +1,16 @@
 """From a notification's body to the log: read it, log what is understood, park what isn't."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from hub.clock import Clock
 from hub.log.log import Log
-from hub.receiving.parked import Letter, ParkedLetters
+from hub.receiving.parked import ParkedLetters
 from hub.telemetry import HubTelemetry
-from proxy.events.fields import NotUnderstood, quoted
-from proxy.events.notification import Notification, Notifications, Sender
-from proxy.events.senders import parse
+from proxy.events.letter import LONG_BYTES, Letter, read_letter
+from proxy.events.notification import Notification, Notifications
 from proxy.telemetry.hub_metrics import Arrival
-
-LONG_BYTES = 64 << 10
-"""A body from here on is read in a thread: that may take longer than others should wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +104,5 @@ async def _nothing() -> int:
 async def _read(letter: Letter, now: float) -> tuple[Notifications, str]:
     """Give what is understood of a letter, and why the rest isn't; empty: all is."""
     if len(letter.body) >= LONG_BYTES:
-        return await asyncio.to_thread(_read_now, letter.sender, letter.headers, letter.body, now)
-    return _read_now(letter.sender, letter.headers, letter.body, now)
-
-
-def _read_now(
-    sender: str, headers: Mapping[str, str], body: bytes, now: float
-) -> tuple[Notifications, str]:
-    try:
-        named = Sender(sender) if sender else None
-    except ValueError:
-        return Notifications(Sender.PLAIN), f"{quoted(sender)} is no sender we know"
-    try:
-        found = parse(headers, body, datetime.fromtimestamp(now, UTC), named)
-    except NotUnderstood as exc:
-        return Notifications(named or Sender.PLAIN), exc.reason
-    reasons = [f"entry {each.index}: {each.reason}" for each in found.unread]
-    return found, "; ".join(reasons)
+        return await asyncio.to_thread(read_letter, letter, now)
+    return read_letter(letter, now)

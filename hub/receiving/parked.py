@@ -1,7 +1,6 @@
 """Notifications that weren't understood: kept, so that they can be looked at and tried again."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,20 +8,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 
 from hub.database import Database
 from hub.schema import parked
+from proxy.events.letter import Letter
 
 DROP_AT_ONCE = 100
-_KEPT_HEADERS = "content-type"
-_KEPT_PREFIX = "ce-"  # CloudEvents in binary mode
-MAX_HEADER_CHARACTERS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """A notification as it came. sender: as the URL named it; headers: those that parsers read."""
-
-    sender: str
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +34,6 @@ class Parked:
             "content_type": self.letter.headers.get("content-type", ""),
             "beginning": self.letter.body[:200].decode("utf-8", "replace"),
         }
-
-
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Give the headers that parsers read, none of which is a secret."""
-    return {
-        name.lower(): value[:MAX_HEADER_CHARACTERS]
-        for name, value in headers.items()
-        if name.lower() == _KEPT_HEADERS or name.lower().startswith(_KEPT_PREFIX)
-    }
 
 
 class ParkedLetters:

@@ -10,11 +10,11 @@ from aiohttp import web
 from hub.clock import Clock
 from hub.errors import Unauthorized
 from hub.receiving.intake import Intake, Outcome
-from hub.receiving.parked import Letter, kept_headers
 from hub.telemetry import HubTelemetry
 from hub.web.application import route
 from hub.web.body import check_length, read_body
 from proxy.events.authenticity import Authenticity, NotAuthentic
+from proxy.events.letter import Letter, kept_headers
 
 PATH = "/notifications"
 MAX_SENDER_CHARACTERS = 32

@@ -89,7 +89,8 @@ class Pusher:
         """Give path and query of an upload. Raises: BadGateway: it isn't at the primary."""
         own = self._link.origin
         parts = urlsplit(urljoin(f"{own}/v2/", location))
-        if parts.netloc.lower() != own.authority or not parts.path.startswith("/v2/"):
+        is_there = parts.netloc.lower() == own.authority and parts.path.startswith("/v2/")
+        if not location or not is_there:
             raise BadGateway("the primary's upload is at another place")
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 

@@ -60,6 +60,8 @@ class Subscriptions:
     async def _send_all(
         self, request: web.Request, response: web.StreamResponse, member_id: str, after: int
     ) -> None:
+        if after > self._feed.position:  # the head is known before it has gone out
+            self._feed.tick()
         await _write(response, sse.named("heartbeat", {"head": self._feed.position}))
         while after != self._feed.position:
             after = await self._catch_up(response, after)

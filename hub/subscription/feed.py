@@ -78,14 +78,15 @@ class Feed:
                 self._put(sse.named("heartbeat", {"head": self.position}))
                 continue
             self._wake.clear()
-            self._tick()
+            self.tick()
             await asyncio.sleep(TICK_SECONDS)
 
     def _note(self, entries: Sequence[Entry]) -> None:
         self._upcoming.extend(entries)
         self._wake.set()
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Send what was appended since the last tick."""
         entries, self._upcoming = self._upcoming, []
         if not entries:
             return
@@ -123,6 +124,6 @@ class Feed:
 
     def drain(self, within_seconds: float) -> None:
         """End all streams; replicas come back spread over a time."""
-        self._tick()
+        self.tick()
         for stream in self._streams:
             stream.end(sse.retry(random.uniform(0, within_seconds)))  # noqa: S311  # no secret

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from hub.errors import HubError, NotAllowed, NotFound
 from hub.telemetry import HubTelemetry
-from hub.web.body import expect_nothing
 from proxy.oci.errors import RegistryError
-from proxy.serving.body import answer_and_drain, has_unread_body
+from proxy.serving.body import answer_and_drain, expect_nothing, has_unread_body
 from proxy.telemetry.hub_metrics import Route, StatusClass
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -45,7 +45,7 @@ async def member_of(request: web.Request, members: Members) -> Member:
     if member is None:
         raise Unauthorized
     if not member.may_follow:
-        raise Denied(f"{member.id} is not to follow any more")
+        raise Denied(f"{member.id} is not to follow any more", detail={"state": member.state})
     return member
 
 

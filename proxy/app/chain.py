@@ -43,6 +43,7 @@ class Chain:
     """What answers pulls, outermost first in `puller`, and what it is made of."""
 
     puller: Authorized
+    promoting: Promoting
     tags: FreshTags
     checks: TagChecks
     fill: CacheFill
@@ -52,6 +53,7 @@ class Chain:
     book: TagBook
     rules: TagRules
     writes: Writes
+    pace: Pace
 
 
 def known_callers(settings: Settings, clock: Clock) -> KnownCallers:
@@ -119,7 +121,8 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     )
     has_own_identity = ground.callers.keeper.credential(REPLICA) is not None
     fetcher = Fetcher(primary, has_own_identity=has_own_identity)
-    fill = _cache_fill(settings, store, fetcher, ground.telemetry)
+    pace = Pace(settings.replication.bandwidth, asyncio.get_running_loop().time)
+    fill = _cache_fill(settings, store, fetcher, ground.telemetry, pace)
     book = TagBook(store.tree, ground.sidecar, ground.clock, log)
     rules = tag_rules(settings)
     times = TagTimes(rules, book.age, ground.assurance)
@@ -130,11 +133,12 @@ def build_chain(settings: Settings, ground: Ground, stack: AsyncExitStack) -> Ch
     puller = Authorized(promoting, behalf.prove, ground.callers.rights, metrics)
     stack.push_async_callback(puller.close)
     writes = Writes(store, fill, book, ground.sidecar, ground.clock, log)
-    return Chain(puller, tags, checks, fill, store, primary, fetcher, book, rules, writes)
+    pullers = (puller, promoting, tags, checks, fill, store)
+    return Chain(*pullers, primary, fetcher, book, rules, writes, pace)
 
 
 def _cache_fill(
-    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry
+    settings: Settings, store: Store, fetcher: Fetcher, telemetry: Telemetry, pace: Pace
 ) -> CacheFill:
     fill = settings.fill
     uncached = Uncached(
@@ -151,6 +155,6 @@ def _cache_fill(
         may_serve_unverified_parts=fill.unverified_ranges,
         max_lanes=fill.connections,
         max_all_lanes=settings.primary.max_connections // 8,
-        pace=Pace(settings.replication.bandwidth, asyncio.get_running_loop().time),
+        pace=pace,
     )
     return CacheFill(store, fetcher, uncached, limits, telemetry)

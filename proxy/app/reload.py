@@ -40,5 +40,6 @@ class Reloader:
             decisions.hold_for(access.ttl, access.outage_grace)
         self._forwarding.trust(access.trusted_proxies)
         self._chain.rules.become(tag_rules(settings))
+        self._chain.pace.bytes_per_second = settings.replication.bandwidth
         self._ground.network.trust(settings)
         self._ground.telemetry.log.level = Level[settings.log.level.name]

@@ -1,7 +1,7 @@
 """A replica's life: open the store, listen, serve, drain."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -12,10 +12,11 @@ from proxy.app.front import build_gate
 from proxy.app.garbage import long_collections_once
 from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
+from proxy.app.receiving import open_receiver
 from proxy.app.reload import Reloader
-from proxy.app.replication import News, Replication, build_replication, open_news
+from proxy.app.replication import News, Replication, build_replication, open_news, scope_of
 from proxy.app.verbs import verbs_of_replica
-from proxy.net.breakers import BreakerState
+from proxy.app.watching import watch
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import split_reference
 from proxy.registry.assurance import Assurance
@@ -42,6 +43,7 @@ from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners
 from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
+from proxy.web.replication_verbs import ReplicationVerbs
 
 DRAIN_POLL_SECONDS = 0.05
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
@@ -68,6 +70,9 @@ class Replica:
         self._lag = LoopLag(self._telemetry.metrics)
         self.replication: Replication | None = None
         self.ops_address: Address = ("", 0)
+        self.notification_addresses: list[Address] = []
+        self.on_hub_settings: Callable[[], None] = lambda: None
+        """Called when the hub has other settings for this replica than it had."""
 
     async def start(self) -> None:
         """Open the store and listen.
@@ -96,11 +101,12 @@ class Replica:
         self._forwarding = Forwarding(settings.access.trusted_proxies)
         self._gate = build_gate(settings, ground, self._chain, issuer, self._forwarding, stack)
         self._reloader = Reloader(settings, ground, self._chain, self._forwarding)
-        self._watch(network, ground)
+        watch(self._telemetry.metrics, self._chain, ground)
         await self._open_ops(network)
-        await self._open_control(ground)
         await self._replicate(ground)
+        await self._open_control(ground)
         await self._listen(self._gate)
+        await self._receive()
         ground.capacity.start()
         self._own(_learn_challenge(ground.realm))
         self._own(self._forget_credentials(ground.callers.keeper))
@@ -139,7 +145,11 @@ class Replica:
         if self._news.marks is None:
             return
         self.replication = await build_replication(self._settings, self._chain, ground, self._news)
-        self._own(self.replication.run(self._chain, self._telemetry.log))
+        log = self._telemetry.log
+        self._own(self.replication.run(self._chain, log, self._hub_has_settings))
+
+    def _hub_has_settings(self) -> None:
+        self.on_hub_settings()
 
     # --- listening --------------------------------------------------------------------------------
 
@@ -164,6 +174,16 @@ class Replica:
         if certificates:
             self._own(certificates.follow())
 
+    async def _receive(self) -> None:
+        """Take the primary's notifications, where that is asked for."""
+        reception = self.replication.reception if self.replication is not None else None
+        if reception is None or not self._settings.listen.notifications:
+            return
+        context = self._certificates.context if self._certificates is not None else None
+        self.notification_addresses = await open_receiver(
+            self._settings, reception, context, self._clock, self._telemetry.log, self._stack
+        )
+
     def _read_certificates(self) -> Certificates | None:
         tls = self._settings.tls
         if tls.certificate is None or tls.key is None:
@@ -179,7 +199,14 @@ class Replica:
         def details() -> dict[str, object]:
             states = network.link.breaker_states()
             store = self._chain.store.tree.health.as_document()
-            return {"region": self._settings.region, "primary": states, "store": store}
+            found: dict[str, object] = {
+                "region": self._settings.region,
+                "primary": states,
+                "store": store,
+            }
+            if self.replication is not None:
+                found["replication"] = self.replication.as_document()
+            return found
 
         ops = self._settings.listen.ops
         self.ops_address = await open_ops(
@@ -202,6 +229,9 @@ class Replica:
 
         path = chain.store.tree.layout.control_socket
         routes = [*PinVerbs(pins).routes(), *verb_routes(verbs_of_replica(chain, ground))]
+        if (running := self.replication) is not None:
+            told = (running.journal, running.history, running.reception, self._settings.region)
+            routes += ReplicationVerbs(*told).routes()
         control = ControlSocket(path, explain, routes)
         await control.open()
         self._stack.push_async_callback(control.close)
@@ -211,30 +241,7 @@ class Replica:
         """Where clients reach this replica."""
         return self._listeners.addresses
 
-    # --- watching ---------------------------------------------------------------------------------
-
-    def _watch(self, network: Network, ground: Ground) -> None:
-        metrics, fill = self._telemetry.metrics, self._chain.fill
-        metrics.watch("flights", "Fills under way.", lambda: fill.flights)
-        metrics.watch("followers", "Clients that follow a fill.", lambda: fill.followers)
-        rights = ground.callers.rights
-        metrics.watch("rights", "Decisions remembered.", lambda: len(rights))
-        usage, room = ground.capacity.usage, ground.store.room
-        metrics.watch("store_bytes", "Bytes of contents kept.", lambda: usage.stored_bytes)
-        metrics.watch("store_contents", "Contents kept.", lambda: usage.stored_contents)
-        metrics.watch("claimed_bytes", "Bytes claimed by fills.", lambda: room.claimed_bytes)
-        metrics.watch("capacity_bytes", "Limit; 0: none.", lambda: room.limits.capacity_bytes)
-        metrics.watch("refused_claims", "Contents there was no room for.", lambda: room.refusals)
-        health = ground.store.tree.health
-        metrics.watch("store_read_only", "1: its disk fails.", lambda: float(health.is_sick))
-        sidecar = ground.sidecar
-        metrics.watch("sidecar_failures", "Sidecar calls that failed.", lambda: sidecar.failures)
-
-        def breakers() -> dict[str, float]:
-            states = list(network.link.breaker_states().values())
-            return {state: states.count(state) for state in BreakerState}
-
-        metrics.watch_by("breakers", "Addresses of the primary by breaker.", "state", breakers)
+    # --- running ---------------------------------------------------------------------------------
 
     def _scrub(self, ground: Ground) -> Scrub:
         scrub = Scrub(ground.store, ground.sidecar, self._clock, self._telemetry)
@@ -255,6 +262,9 @@ class Replica:
         Raises: ConfigError: nothing has changed.
         """
         made = await self._reloader.reload(fresh)
+        if self.replication is not None:
+            self.replication.scope.become(scope_of(made.settings))
+            self.replication.repair.become(made.settings)
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.reread)
         return made

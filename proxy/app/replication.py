@@ -1,33 +1,41 @@
 """Replication over a chain, from the settings."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
 from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
+from proxy.app.repair import Repair, build_repair, primary_there
 from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
+from proxy.oci.digest import Digest
 from proxy.oci.platform import Platform
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.assurance import Assurance, NoAssurance
 from proxy.registry.bringing import Bringer
 from proxy.registry.clock import Clock
+from proxy.registry.listings import REFERRERS
 from proxy.registry.patterns import compiled
 from proxy.registry.purge import Purger
+from proxy.registry.sidecar import Sidecar
 from proxy.replication.assurance import MarkedTags
+from proxy.replication.completing import Completing
 from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
 from proxy.replication.history import History
 from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.reception import Parking, Reception
+from proxy.replication.referring import Referring
 from proxy.replication.reporting import Reporter
-from proxy.replication.status import Phase, Status, StatusOf
+from proxy.replication.status import Phase, StatusOf
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
+from proxy.telemetry import Metrics
 from proxy.telemetry.logs import EventLog
 
 
@@ -59,35 +67,57 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
 
 @dataclass(frozen=True, slots=True)
 class Replication:
-    """What copies: the journal takes news, workers do them, the history tells of it."""
+    """What copies: the journal takes news, workers do them, the history tells of it; *repair* looks
+    for what no news told of.
+    """
 
     news: News
     journal: Journal
     workers: Workers
     history: History
-    ahead: Ahead
+    reception: Reception | None
+    scope: Scope
+    repair: Repair
+    completing: Completing
+    status: StatusOf
     clock: Clock
 
-    async def run(self, chain: Chain, log: EventLog) -> None:
-        """Follow, copy and report for ever."""
+    async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
+        """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.workers.run())
+            tasks.create_task(self.status.run())
+            tasks.create_task(self.completing.run())
+            tasks.create_task(self.repair.backfill.run(self.clock, log))
+            tasks.create_task(self.repair.reconciler.run())
             if (following := self.news.following) is not None:
-                reporter = Reporter(following.hub, self.history, self.status, log)
+                reporter = Reporter(following.hub, self.history, self.status.now, log)
                 tasks.create_task(reporter.run())
                 forget = chain.fill.forget_negatives
-                tasks.create_task(following.run(self.journal, forget))
+                tasks.create_task(following.run(self.journal, forget, on_settings))
 
-    async def status(self) -> Status:
-        """Give how far behind this region is."""
-        looked = StatusOf(self.journal, self.clock, self._phase, lambda: self.ahead.size_bytes)
-        return await looked.now()
+    def watch(self, metrics: Metrics) -> None:
+        """Show how far behind this region is."""
+        status = self.status
+        metrics.watch(
+            "replication_behind_seconds",
+            "Age of the oldest event that isn't complete here.",
+            lambda: status.latest.lag_seconds,
+        )
+        metrics.watch("replication_queue", "Jobs left to do.", lambda: status.latest.queue)
+        metrics.watch("replication_dead", "Jobs that were given up.", lambda: status.latest.dead)
+        metrics.watch(
+            "replication_behind_bytes",
+            "Bytes that copies under way still lack.",
+            lambda: status.latest.bytes_behind,
+        )
+        if self.news.following is not None:
+            is_live = self.news.assurance.is_live
+            metrics.watch("lease", "1: tags are known to be current.", is_live)
 
-    def _phase(self) -> Phase:
-        following = self.news.following
-        if following is not None and following.is_refused:
-            return Phase.DRAINING if self.workers.running else Phase.DRAINED
-        return Phase.RUNNING
+    def as_document(self) -> dict[str, object]:
+        """Give it for people who look at health."""
+        return {**self.status.latest.as_document(), "has_lease": self.news.assurance.is_live()}
 
 
 async def build_replication(
@@ -104,19 +134,46 @@ async def build_replication(
         ground.capacity.usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
         Ahead(),
+        partial(_forget_referrers, ground.sidecar),
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
     here = Here(chain.checks, chain.book, chain.writes, purger)
-    targets = Targets(means, here, chain.primary, scope, clock)
+    there = primary_there(settings, chain, clock)
+    referring = Referring(means, there, chain.book, clock, ground.telemetry.log)
+    targets = Targets(means, here, chain.primary, scope, clock, referring)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
     await journal.open()
+    reception = None
     if news.marks is not None:
         news.marks.add(await journal.marks())
+        kept = (settings.receiving.max_parked, settings.receiving.max_parked_size)
+        parking = Parking(ground.sidecar, *kept)
+        told = (news.marks, parking, fill.forget_negatives, clock, ground.telemetry)
+        reception = Reception(journal, *told)
     history = History(ground.sidecar, clock.wall, settings.replication.keep_log)
     limits = WorkLimits(settings.replication.concurrent, settings.replication.give_up)
     workers = Workers(journal, targets, history, limits, clock, ground.telemetry)
-    return Replication(news, journal, workers, history, means.ahead, clock)
+    repair = await build_repair(settings, chain, ground, there, journal, scope)
+    history.on_ended = repair.backfill.hear
+    completing = Completing(journal, store, clock)
+    chain.promoting.on_pulled = completing.hear
+
+    def phase() -> Phase:
+        if news.following is not None and news.following.is_refused:
+            return Phase.DRAINING if workers.running else Phase.DRAINED
+        return Phase.RUNNING if repair.backfill.is_finished else Phase.BACKFILLING
+
+    status = StatusOf(journal, repair.backfill, means.ahead, phase, clock)
+    replication = Replication(
+        news, journal, workers, history, reception, scope, repair, completing, status, clock
+    )
+    replication.watch(ground.telemetry.metrics)
+    return replication
+
+
+def _forget_referrers(sidecar: Sidecar, repository: Repository, subject: Digest) -> None:
+    sidecar.drop_answers(REFERRERS, repository, str(subject))
 
 
 def scope_of(settings: Settings) -> Scope:

@@ -39,6 +39,26 @@ def _add_replicas(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the join token to a new file, instead of showing it",
     )
+    create.add_argument(
+        "--repository",
+        dest="repositories",
+        action="append",
+        metavar="PATTERN",
+        help="copy only these (may be given again); absent: what the hub's settings say",
+    )
+    create.add_argument(
+        "--platform",
+        dest="platforms",
+        action="append",
+        metavar="OS/ARCHITECTURE",
+        help="copy only these of an index (may be given again)",
+    )
+    create.add_argument(
+        "--backfill",
+        metavar="all|none|NUMBER",
+        type=_backfill,
+        help="what it copies of what is there: all, nothing, or the newest tags of each repository",
+    )
     create.set_defaults(verb=replicas.create)
     listing = verbs.add_parser("list", help="all of them, their states and lags")
     listing.set_defaults(verb=replicas.show_all)
@@ -91,6 +111,13 @@ def _add_wait(verb: argparse.ArgumentParser) -> None:
 def _add_replay(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--after", type=int, metavar="NUMBER", help="all events after this one")
     verb.add_argument("--repository", metavar="NAME", help="only those of one")
+    verb.add_argument(
+        "--store",
+        type=Path,
+        metavar="FOLDER",
+        help="instead, what the replica here gave up or couldn't understand",
+    )
+    verb.add_argument("--list", action="store_true", help="with --store: only show it")
     add_hub(verb)
     _add_json(verb)
     verb.set_defaults(verb=replay.run)
@@ -105,6 +132,14 @@ def _seconds(text: str) -> float:
         return float(parse_duration(text))
     except ValueError as exc:
         raise argparse.ArgumentTypeError(f"{text}: expected a duration like 10m") from exc
+
+
+def _backfill(text: str) -> dict[str, object]:
+    if text in ("all", "none"):
+        return {"policy": text}
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text}: expected all, none, or a number of tags")
+    return {"policy": "newest", "newest": int(text)}
 
 
 def _time(text: str) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from config import Settings, settings_of
 from proxy import __version__
-from proxy.cli import check, client, explain, hub_parser, pin, replica, verbs_parser
+from proxy.cli import check, client, explain, hub_parser, join, pin, replica, verbs_parser
 
 ELSEWHERE = {"hub": ("hub.cli:main", "run the hub beside the primary, or one of its verbs")}
 """Verbs of other programs under this command: what does them, loaded only when it is asked for."""
@@ -47,6 +47,7 @@ AddVerb = Callable[..., argparse.ArgumentParser]
 def _add_replica(add: AddVerb) -> None:
     verb = add("replica", help="run one region's proxy")
     _add_settings(verb)
+    join.add_join(verb)
     verb.set_defaults(verb=replica.run)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from config import ConfigError
 from proxy.app import Replica
 from proxy.cli import notify
+from proxy.cli.join import NotJoined
 from proxy.cli.settings import read_settings
 from proxy.telemetry.logs import EventLog
 
@@ -27,8 +28,8 @@ async def _reload(arguments: argparse.Namespace, replica: Replica, log: EventLog
     try:
         fresh = await asyncio.to_thread(read_settings, arguments)
         made = await replica.reload(fresh)
-    except ConfigError as exc:
-        problems = [str(problem) for problem in exc.problems]
+    except (ConfigError, NotJoined) as exc:
+        problems = [str(each) for each in getattr(exc, "problems", (exc,))]
         log.error("settings.not_reloaded", problems=problems)
         return
     log.info("settings.reloaded", changed=list(made.changed))

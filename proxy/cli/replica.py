@@ -75,6 +75,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
         store=str(settings.store.root),
     )
     notify.ready()
+    replica.on_hub_settings = hung_up.set
     reloads = asyncio.create_task(reload.follow(hung_up, arguments, replica, log))
     await stopping.wait()
     notify.stopping()

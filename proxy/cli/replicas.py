@@ -24,7 +24,7 @@ def create(arguments: argparse.Namespace, _runner: object) -> int:
         return 2
 
     def work(client: HubClient) -> int:
-        created = client.ask("POST", "/v1/replicas", {"region": arguments.region})
+        created = client.ask("POST", "/v1/replicas", _wanted(arguments))
         if arguments.write_token is not None:
             _write_token(arguments.write_token, created.pop("token"))
         print(json.dumps(created) if arguments.json else _as_created(created, arguments))
@@ -70,6 +70,14 @@ def delete(arguments: argparse.Namespace, _runner: object) -> int:
         return 0
 
     return with_hub(arguments, work)
+
+
+def _wanted(arguments: argparse.Namespace) -> Document:
+    """Give what is asked for; what isn't said is as the hub's settings have it."""
+    names = ("repositories", "platforms", "backfill")
+    pairs = ((name, getattr(arguments, name)) for name in names)
+    replication = {name: value for name, value in pairs if value is not None}
+    return {"region": arguments.region, **({"replication": replication} if replication else {})}
 
 
 def _path(replica_id: str) -> str:

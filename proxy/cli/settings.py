@@ -5,16 +5,17 @@ import os
 import sys
 
 from config import ConfigError, Settings, load, settings_of, warnings
+from proxy.cli.join import NotJoined, settings_of_join
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
-    """Give the settings. Raises: ConfigError: with all problems."""
+    """Give the settings. Raises: ConfigError: with all problems. NotJoined."""
     flags = {
         setting.key: getattr(arguments, setting.key)
         for setting in settings_of(Settings)
         if setting.rule.flag
     }
-    return load(arguments.config, os.environ, flags)
+    return load(arguments.config, os.environ, flags, settings_of_join(arguments, flags))
 
 
 def load_settings(arguments: argparse.Namespace) -> Settings | None:
@@ -24,6 +25,9 @@ def load_settings(arguments: argparse.Namespace) -> Settings | None:
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"proxima: {problem}", file=sys.stderr)
+        return None
+    except NotJoined as exc:
+        print(f"proxima: {exc}", file=sys.stderr)
         return None
     for warning in warnings(settings):
         print(f"proxima: warning: {warning}", file=sys.stderr)

@@ -72,6 +72,9 @@ def repository_scope(name: str, action: Action) -> Scope:
     return Scope("repository", name, frozenset(map(str, actions)))
 
 
+CATALOGUE_SCOPE = Scope("registry", "catalog", frozenset({"*"}))
+"""What the list of repositories needs (token spec, "Resource type": `registry`)."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETER = re.compile(
     r"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))"""

@@ -198,13 +198,15 @@ class Refused(RegistryError):
 class Unavailable(RegistryError):
     """Nobody who could answer can be reached; says when to try again.
 
-    `is_time_named` says that the primary itself named that time (Retry-After).
+    `is_time_named` says that the primary itself named that time (Retry-After); `is_answered` that
+    something did answer, if only to say so.
     """
 
     status = 503
     code = "UNAVAILABLE"
     default_message = "the primary registry can't be reached"
     is_time_named: bool = False
+    is_answered: bool = False
 
     def __init__(self, message: str = "", *, retry_after_seconds: int = 5) -> None:
         super().__init__(message, headers={"Retry-After": str(retry_after_seconds)})

@@ -20,8 +20,9 @@ from proxy.oci.errors import (
     TooManyRequests,
     Unauthorized,
     Unavailable,
+    Unsupported,
 )
-from proxy.oci.request import BlobPull, Listing, Pull
+from proxy.oci.request import BlobPull, Catalog, Listing, Pull
 
 MAX_ERROR_BYTES = 64 << 10
 MAX_RETRY_AFTER_SECONDS = 3600
@@ -66,12 +67,12 @@ def error_of(
             return Denied(message)
         case 404:
             return _absence(code, headers, asked)
+        case 405 | 501 if isinstance(asked, Catalog):
+            return Unsupported("the primary registry offers no catalogue")
         case 416:
             return range_invalid(headers)
-        case 508:
-            return LoopDetected()
         case _ if status == 429 or status >= 500:
-            return _unavailable(status, headers)
+            return LoopDetected() if status == 508 else _unavailable(status, headers)
         case _ if status >= 400:
             return Refused(status, code or "DENIED", message or "the primary registry refused")
     return BadGateway(f"the primary registry answered with status {status}")
@@ -83,6 +84,7 @@ def _unavailable(status: int, headers: Mapping[str, str]) -> Unavailable:
     if status == 429:
         error = TooManyRequests(retry_after_seconds=wait_seconds)
     error.is_time_named = "Retry-After" in headers
+    error.is_answered = True
     return error
 
 

@@ -7,10 +7,9 @@ on, so that clients write the fallback tag.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 from proxy.oci.errors import Absent, BadGateway, SizeInvalid, Unavailable
 from proxy.oci.reference import Repository
@@ -18,6 +17,7 @@ from proxy.oci.request import Action, Catalog, Listing, Referrers, TagList
 from proxy.registry.callers import KnownCallers
 from proxy.registry.clock import Clock
 from proxy.registry.freshness import TagRules
+from proxy.registry.pages import next_target
 from proxy.registry.primary import Primary
 from proxy.registry.sidecar import AnswerRow, Sidecar
 
@@ -25,7 +25,6 @@ MAX_LISTING_BYTES = 16 << 20
 TAGS = "tags"
 REFERRERS = "referrers"
 
-_LINK = re.compile(r'<([^<>\s]{1,4096})>\s*;\s*rel="?next"?')
 _KEPT_HEADERS = ("Content-Type", "Link", "OCI-Filters-Applied")
 
 
@@ -88,13 +87,7 @@ class Listings:
 
         Raises: BadGateway: it leads elsewhere, or to what is no page.
         """
-        match = _LINK.search(header)
-        if match is None:
-            raise BadGateway("the primary's Link header can't be read")
-        try:
-            parts = urlsplit(urljoin(path, match.group(1)))
-        except ValueError as exc:
-            raise BadGateway("the primary's Link header can't be read") from exc
+        parts = next_target(header, path)
         if parts.hostname is not None and not self._is_own_host(parts.hostname):
             raise BadGateway("the primary's next page is on another host")
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path

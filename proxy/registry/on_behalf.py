@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from proxy.net.link import PrivateLink
 from proxy.net.session import Answer
-from proxy.oci.caller import ANONYMOUS, REPLICA
-from proxy.oci.challenge import Scheme, repository_scope
+from proxy.oci.caller import ANONYMOUS, REPLICA, Caller
+from proxy.oci.challenge import CATALOGUE_SCOPE, Scheme, repository_scope
 from proxy.oci.errors import BadGateway, Denied, RegistryError, Unauthorized
 from proxy.oci.manifest import ACCEPT_ALL
 from proxy.oci.reference import Repository
@@ -135,14 +135,29 @@ class OnBehalf:
         repository = _repository(asked)
         may_go_without = credential is None and self._realm.is_open and refused is None
         is_token_wanted = challenge.scheme is Scheme.BEARER and not may_go_without
-        if repository is None or not is_token_wanted or not isinstance(credential, Basic | None):
+        if not is_token_wanted or not isinstance(credential, Basic | None):
             return _Login(credential.header if credential else "", self._clock.now())
+        if repository is None:
+            return await self._catalogue_login(asked.caller, credential, refused)
         return await self._token_login(
             TokenWish(asked.caller, credential, repository_scope(repository, Action.PULL)),
             (asked.caller, repository, Action.PULL),
             proven_after,
             refused.token if refused else "",
         )
+
+    async def _catalogue_login(
+        self, caller: Caller, credential: Basic | None, refused: _Login | None
+    ) -> _Login:
+        """Give what is presented for the catalogue: of ourselves a token for it. A client's login
+        behind a token of ours is none for what that token wasn't asked for.
+        """
+        if caller != REPLICA or credential is None:
+            return _Login(credential.header if credential else "", self._clock.now())
+        now, refused_token = self._clock.now(), refused.token if refused else ""
+        wish = TokenWish(caller, credential, CATALOGUE_SCOPE)
+        token = await self._tokens.pull_token(wish, other_than=refused_token)
+        return _Login(f"Bearer {token.text}", token.asked_at, token.text, token.asked_at >= now)
 
     async def _token_login(
         self, wish: TokenWish, right: RightKey, proven_after: float, refused: str

@@ -46,13 +46,26 @@ CREATE TABLE job (
 CREATE INDEX job_order ON job (is_dead, priority, due_at);
 CREATE INDEX job_due ON job (is_dead, due_at);
 CREATE TABLE copy (
-    id TEXT PRIMARY KEY, repository TEXT NOT NULL, reference TEXT NOT NULL, state TEXT NOT NULL,
-    started_at REAL NOT NULL, changed_at REAL NOT NULL, document TEXT NOT NULL,
+    id TEXT PRIMARY KEY, repository TEXT NOT NULL, reference TEXT NOT NULL, digest TEXT NOT NULL,
+    state TEXT NOT NULL, started_at REAL NOT NULL, changed_at REAL NOT NULL, document TEXT NOT NULL,
     is_reported INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX copy_time ON copy (started_at);
 CREATE INDEX copy_unreported ON copy (is_reported, changed_at);
+CREATE TABLE parked (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, received_at REAL NOT NULL, sender TEXT NOT NULL,
+    headers TEXT NOT NULL, body BLOB NOT NULL, reason TEXT NOT NULL
+);
 """
 
-STEPS = (_FIRST, _CAPACITY, _JOBS)
+# What was there before the replica was, and what becomes of it; `tag` is empty for the repository.
+_BACKFILL = """
+CREATE TABLE backfill (
+    repository TEXT NOT NULL, tag TEXT NOT NULL, state INTEGER NOT NULL,
+    PRIMARY KEY (repository, tag)
+) WITHOUT ROWID;
+CREATE INDEX backfill_state ON backfill (state);
+"""
+
+STEPS = (_FIRST, _CAPACITY, _JOBS, _BACKFILL)
 VERSION = len(STEPS)

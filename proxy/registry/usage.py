@@ -14,7 +14,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from proxy.oci.digest import Algorithm, Digest
-from proxy.registry.order import ALGORITHMS, Entry, Place, digest_of, key_of, rank_of
+from proxy.registry.order import ALGORITHMS, Entry, Place, Rank, digest_of, key_of, rank_of
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
 
@@ -153,6 +153,19 @@ class Usage:
         await self.write()
         rows = await self._sidecar.all("SELECT size FROM content WHERE key = ?", key_of(digest))
         return _number(rows[0][0]) if rows else None
+
+    async def pulled_lately(self, count: int) -> dict[Digest, int]:
+        """Give the contents that clients pulled last, with the time, in milliseconds; none where
+        that can't be read now.
+        """
+        await self.write()
+        rows = await self._sidecar.all(
+            "SELECT key, used_at FROM content WHERE rank IN (?, ?) ORDER BY used_at DESC LIMIT ?",
+            int(Rank.PULLED),
+            int(Rank.SMALL_PULLED),
+            count,
+        )
+        return {_digest(row): _number(row[1]) for row in rows or ()}
 
     async def was_evicted(self, digest: Digest) -> bool:
         """Say whether there is a mark that a content was evicted, and hasn't come back since."""

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.oci.artifact import artifact_kind
@@ -19,7 +19,7 @@ from proxy.oci.caller import Caller
 from proxy.oci.descriptor import Descriptor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, StoreUnavailable
-from proxy.oci.manifest import INDEX_TYPES, Manifest, children_of
+from proxy.oci.manifest import INDEX_TYPES, Manifest, children_of, subject_of
 from proxy.oci.platform import Platform, manifests_of
 from proxy.oci.reference import Repository
 from proxy.oci.request import ManifestPull
@@ -46,6 +46,8 @@ class Copied:
     moved_bytes: int = 0
     saved_bytes: int = 0
     evicted_bytes: int = 0
+    manifests: tuple[Digest, ...] = ()
+    """Those that were brought, or were here, the top one last."""
 
     @property
     def is_complete(self) -> bool:
@@ -65,6 +67,8 @@ class Means:
     was_evicted: Callable[[Digest], Awaitable[bool]]
     part: AbstractAsyncContextManager[None]
     ahead: "Ahead"
+    referrer_came: Callable[[Repository, Digest], None] = lambda *_: None
+    """Told of the subject of each manifest that has one."""
 
 
 class Ahead:
@@ -72,6 +76,8 @@ class Ahead:
 
     def __init__(self) -> None:
         self.size_bytes = 0
+        self.seen_bytes = 0
+        """How many they have seen to so far."""
 
     @contextmanager
     def of(self, size_bytes: int) -> Iterator[None]:
@@ -81,6 +87,7 @@ class Ahead:
             yield
         finally:
             self.size_bytes -= size_bytes
+            self.seen_bytes += size_bytes
 
 
 class Copy:
@@ -100,6 +107,8 @@ class Copy:
         self._returns_evicted = returns_evicted
         self._bytes: Counter[str] = Counter()
         self._seen: set[Digest] = set()
+        self.manifests: list[Digest] = []
+        """Those that were brought, or were here, each after what it is made of."""
 
     async def of(self, fetched: Fetched) -> Copied:
         """Bring what a manifest is made of, then the manifest itself.
@@ -107,10 +116,29 @@ class Copy:
         Raises: NotStorable. StoreUnavailable. Whatever a pull of a part raises, the first.
         """
         await self._manifest(fetched, depth=0)
-        moved, saved, evicted = (self._bytes[name] for name in ("moved", "saved", "evicted"))
         manifest = fetched.manifest
-        kind = artifact_kind(manifest.data)
-        return Copied(kind, manifest.descriptor.digest, moved, saved, evicted)
+        return self.so_far(Copied(artifact_kind(manifest.data), manifest.descriptor.digest))
+
+    def so_far(self, copied: Copied) -> Copied:
+        """Give what was copied with all that came since."""
+        moved, saved, evicted = (self._bytes[name] for name in ("moved", "saved", "evicted"))
+        return replace(
+            copied,
+            moved_bytes=moved,
+            saved_bytes=saved,
+            evicted_bytes=evicted,
+            manifests=tuple(self.manifests),
+        )
+
+    async def by_digest(self, digest: Digest, depth: int = 0) -> None:
+        """Bring a manifest that is named by digest, and what it is made of.
+
+        Raises: as `of`. Absent: neither here nor at the primary.
+        """
+        fetched, is_here = await self._fetched(digest)
+        size = len(fetched.manifest.data)
+        self._bytes["saved" if is_here else "moved"] += size
+        await self._manifest(fetched, depth)
 
     async def blob(self, digest: Digest) -> Copied:
         """Bring one blob, whose size nobody told.
@@ -129,6 +157,9 @@ class Copy:
         await _all(self._parts(manifest, depth))
         if not await self._means.fill.keep_manifest(self._repository, fetched):
             raise StoreUnavailable("the store could not keep it")
+        self.manifests.append(manifest.descriptor.digest)
+        if (subject := subject_of(manifest.data)) is not None:
+            self._means.referrer_came(self._repository, subject)
 
     def _parts(self, manifest: Manifest, depth: int) -> Iterable[Coroutine[Any, Any, None]]:
         if manifest.descriptor.media_type not in INDEX_TYPES:
@@ -146,16 +177,13 @@ class Copy:
 
     async def _child(self, descriptor: Descriptor, depth: int) -> None:
         try:
-            fetched, is_here = await self._fetched(descriptor)
+            await self.by_digest(descriptor.digest, depth)
         except Absent:
             return  # an index may name what was never pushed, and clients of others never ask
-        size = len(fetched.manifest.data)
-        self._bytes["saved" if is_here else "moved"] += size
-        await self._manifest(fetched, depth)
 
-    async def _fetched(self, descriptor: Descriptor) -> tuple[Fetched, bool]:
+    async def _fetched(self, digest: Digest) -> tuple[Fetched, bool]:
         """Give a manifest from here, else from the primary; and which of them it was."""
-        digest, store = descriptor.digest, self._means.store
+        store = self._means.store
         try:
             manifest = await store.manifest(self._repository, digest)
             return Fetched(manifest, is_storable=True), True

@@ -46,12 +46,17 @@ class Following:
         except StoreUnavailable as exc:
             self._log.warning("marks.not_loaded", error=exc.message)
 
-    async def run(self, journal: Journal, on_events: Callable[[], Awaitable[None]]) -> None:
+    async def run(
+        self,
+        journal: Journal,
+        on_events: Callable[[], Awaitable[None]],
+        on_settings: Callable[[], None],
+    ) -> None:
         """Follow for ever; *on_events* is called behind events, once their marks are made.
 
         Whom the hub refuses it tells nothing more: what it granted ends at once.
         """
-        owner = Owner(on_refused=lambda exc: self.lease.end(exc.message))
+        owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
         intake = Intake(journal, self.marks, self.lease, on_events, self._log)
         self.subscription = Subscription(
             self.hub, intake, self._clock, self._log, owner, self._pace

@@ -25,7 +25,19 @@ MAX_ENTRIES = 100_000
 TRIM_EVERY = 500
 MAX_ERROR_CHARACTERS = 300
 
-_PUT = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
+_PUT = "INSERT OR REPLACE INTO copy VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+_CHOSEN = """
+AND (? = '' OR repository = ?) AND (? = '' OR reference = ?)
+AND (? = '' OR digest = ?) AND (? = '' OR state = ?)
+"""
+_NEWEST = f"""
+SELECT document, changed_at FROM copy WHERE started_at >= ? AND started_at < ? {_CHOSEN}
+ORDER BY started_at DESC LIMIT ?
+"""  # noqa: S608  # no input in it
+_FOLLOW = f"""
+SELECT document, changed_at FROM copy WHERE changed_at > ? AND changed_at < ? {_CHOSEN}
+ORDER BY changed_at LIMIT ?
+"""  # noqa: S608
 _TRIM = """
 DELETE FROM copy WHERE started_at < ? OR id IN (
     SELECT id FROM copy ORDER BY started_at DESC LIMIT -1 OFFSET ?)
@@ -70,13 +82,18 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which entries are wanted; an empty field means any."""
+    """Which entries are wanted; an empty text means any.
+
+    follow: what has changed since that revision, in the order of the changes; None: the newest.
+    """
 
     repository: str = ""
-    reference: str = ""
+    tag: str = ""
+    digest: str = ""
     state: str = ""
     since: float = 0.0
     until: float = float("inf")
+    follow: float | None = None
     limit: int = 100
 
 
@@ -88,8 +105,11 @@ class History:
         self._wall = wall
         self._keep_seconds = keep_seconds
         self._untrimmed = 0
+        self._latest = 0.0
         self.has_news = asyncio.Event()
         """Set whenever an entry was written."""
+        self.on_ended: Callable[[Entry], None] = lambda _: None
+        """Told of each entry that ended."""
 
     def began(self, job: Job) -> Entry:
         """Note that work on a job begins."""
@@ -120,6 +140,7 @@ class History:
     def _end(self, entry: Entry) -> Entry:
         ended = replace(entry, ended_at=self._wall())
         self._put(ended)
+        self.on_ended(ended)
         return ended
 
     def _put(self, entry: Entry) -> None:
@@ -128,9 +149,10 @@ class History:
             entry.id,
             entry.repository,
             entry.reference,
+            entry.digest,
             entry.state,
             entry.started_at,
-            self._wall(),
+            self._changed_at(),
             document,
         )
         self._sidecar.queue(_PUT, *values)
@@ -140,23 +162,28 @@ class History:
             self._untrimmed = 0
             self._sidecar.queue(_TRIM, self._wall() - self._keep_seconds, MAX_ENTRIES)
 
+    def _changed_at(self) -> float:
+        """Give a time that is later than all before, whatever the clock does."""
+        self._latest = max(self._wall(), self._latest + 1e-6)
+        return self._latest
+
     # --- reading ----------------------------------------------------------------------------------
 
-    async def entries(self, wanted: Wanted) -> list[Entry]:
-        """Give entries, the newest first."""
+    async def entries(self, wanted: Wanted) -> tuple[list[Entry], float]:
+        """Give entries, the newest first, or what has changed; and the revision to follow from."""
+        is_followed = wanted.follow is not None
         rows = await self._sidecar.all(
-            "SELECT document FROM copy WHERE started_at >= ? AND started_at < ?"
-            " AND (? = '' OR repository = ?) AND (? = '' OR reference = ?)"
-            " AND (? = '' OR state = ?)"
-            " ORDER BY started_at DESC LIMIT ?",
-            wanted.since,
+            _FOLLOW if is_followed else _NEWEST,
+            wanted.follow if is_followed else wanted.since,
             wanted.until,
             *(wanted.repository, wanted.repository),
-            *(wanted.reference, wanted.reference),
+            *(wanted.tag, wanted.tag),
+            *(wanted.digest, wanted.digest),
             *(wanted.state, wanted.state),
             wanted.limit,
         )
-        return [_entry(row[0]) for row in rows or []]
+        changes = [float(str(row[1])) for row in rows or []]
+        return [_entry(row[0]) for row in rows or []], max([wanted.follow or 0.0, *changes])
 
     async def unreported(self, limit: int) -> list[Entry]:
         """Give entries whose last word the hub hasn't heard, the oldest word first."""

@@ -20,7 +20,7 @@ from proxy.oci.reference import Repository, Tag, parse_reference
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
-from proxy.replication.cursor import Cursor, Mark, Notice
+from proxy.replication.cursor import Cursor, CursorInvalid, Mark, Notice
 from proxy.replication.work import Job, Kind, Priority, Target, Trigger
 
 _COLUMNS = "kind, repository, reference, trigger, event_at, is_deletion, attempts, first_at, made"
@@ -59,6 +59,8 @@ class Journal:
         """Set whenever there may be a job that wasn't there before."""
         self.trusted_since = float("inf")
         """Wall-clock seconds from which on no news were missed."""
+        self.has_gap = asyncio.Event()
+        """Set when news were missed, or may have been."""
 
     async def open(self) -> None:
         """Read which jobs there are, and since when nothing was missed."""
@@ -72,9 +74,17 @@ class Journal:
     # --- the place in the event log ---------------------------------------------------------------
 
     async def cursor(self) -> Cursor | None:
-        """Give the place up to which all is taken; None: nothing is known."""
-        text = await self._sidecar.fact(_CURSOR)
-        return Cursor.parse(text) if text else None
+        """Give the place up to which all is taken; None: nothing is known.
+
+        Raises: StoreUnavailable: it can't be read now, which isn't the same.
+        """
+        rows = await self._sidecar.all("SELECT value FROM fact WHERE name = ?", _CURSOR)
+        if rows is None:
+            raise StoreUnavailable("the journal can't be read")
+        try:
+            return Cursor.parse(str(rows[0][0])) if rows else None
+        except CursorInvalid:
+            return None
 
     async def start_over(self, cursor: Cursor) -> None:
         """Go on from *cursor* though there is a gap before it: all has to be looked at once.
@@ -84,6 +94,7 @@ class Journal:
         since = self._clock.wall()
         await self._write([(_FACT, (_CURSOR, str(cursor))), (_FACT, (_SINCE, str(since)))])
         self.trusted_since = since
+        self.has_gap.set()
 
     # --- news -------------------------------------------------------------------------------------
 
@@ -95,18 +106,30 @@ class Journal:
             for each in tags
         ]
 
+    async def has_any(self, targets: Iterable[Target]) -> bool:
+        """Say whether there is a job for any of some targets that isn't given up."""
+        for target in targets:
+            if target in self._targets:
+                sql = "SELECT 1 FROM job WHERE kind = ? AND repository = ? AND reference = ?"
+                if await self._sidecar.all(f"{sql} AND is_dead = 0", *_key(target)):
+                    return True
+        return False
+
     async def accept(self, notices: Sequence[Notice]) -> None:
         """Take what the hub's log says, up to the last of *notices*.
 
         Raises: StoreUnavailable: nothing was taken.
         """
-        jobs = [
-            job
-            for notice in notices
-            if notice.event is not None
-            for job in self._plan(notice.event, notice.received_at)
-        ]
+        known = [(each.event, each.received_at) for each in notices if each.event is not None]
+        jobs = [job for event, at in known for job in self._plan(event, at)]
         await self.take(jobs, notices[-1].cursor)
+
+    async def learn(self, events: Iterable[Event], at: float) -> None:
+        """Take what the primary itself says, in wall-clock seconds *at*.
+
+        Raises: StoreUnavailable: nothing was taken.
+        """
+        await self.take(job for event in events for job in self._plan(event, at))
 
     async def take(self, jobs: Iterable[Job], cursor: Cursor | None = None) -> None:
         """Keep jobs, and the place that they came from.
@@ -182,13 +205,17 @@ class Journal:
         """Note that nobody has a job any more; it is as it was."""
         self._running.pop(job.target, None)
 
-    async def next_due_in(self) -> float | None:
-        """Give the seconds until a job that nobody has is due; None if there is none."""
+    async def next_due_in(self, below: Priority = Priority.BACKFILL) -> float | None:
+        """Give the seconds until a job that nobody has is due, none after *below*; None if there
+        is none.
+        """
+        running = sum(job.priority <= below for job in self._running.values())
         rows = await self._sidecar.all(
-            "SELECT due_at FROM job WHERE is_dead = 0 ORDER BY due_at LIMIT ?",
-            len(self._running) + 1,
+            "SELECT due_at FROM job WHERE is_dead = 0 AND priority <= ? ORDER BY due_at LIMIT ?",
+            int(below),
+            running + 1,
         )
-        if not rows or len(rows) <= len(self._running):
+        if not rows or len(rows) <= running:
             return None
         return max(0.0, float(str(rows[-1][0])) - self._clock.wall())
 

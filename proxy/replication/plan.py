@@ -17,13 +17,21 @@ from proxy.oci.reference import Reference, Repository, Tag
 from proxy.replication.work import Job, Kind, Target, Trigger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
-    """What is replicated here: repositories, tags in them, platforms of images (none: all)."""
+    """What is replicated here: repositories, tags in them, platforms of images (none: all).
+
+    All who go by it share it: what it becomes counts from the next job on.
+    """
 
     has_repository: Callable[[Repository], bool]
     has_tag: Callable[[Tag], bool]
     platforms: Sequence[Platform] = ()
+
+    def become(self, other: "Scope") -> None:
+        """Take over another one."""
+        self.has_repository, self.has_tag = other.has_repository, other.has_tag
+        self.platforms = other.platforms
 
 
 def jobs_of(

@@ -25,9 +25,11 @@ from proxy.registry.tagbook import CONFIRM_AFTER_SECONDS, TagBook
 from proxy.registry.writes import Writes
 from proxy.replication.copying import Copied, Copy, Means, NotStorable
 from proxy.replication.plan import Scope
+from proxy.replication.referring import Referring
 from proxy.replication.work import Job, Kind, Trigger
 
 _LEAVES_EVICTED = frozenset({Trigger.RECONCILE, Trigger.BACKFILL})
+_BRINGS_REFERRERS = frozenset({Trigger.RECONCILE, Trigger.BACKFILL, Trigger.PULL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,13 @@ class Targets:
     """Settles targets, one call for each."""
 
     def __init__(
-        self, means: Means, here: Here, primary: Primary, scope: Scope, clock: Clock
+        self,
+        means: Means,
+        here: Here,
+        primary: Primary,
+        scope: Scope,
+        clock: Clock,
+        referring: Referring,
     ) -> None:
         self._means = means
         self._here = here
@@ -75,6 +83,7 @@ class Targets:
         self._primary = primary
         self._scope = scope
         self._clock = clock
+        self._referring = referring
 
     async def settle(self, job: Job) -> Outcome:
         """Make a target here as it is at the primary.
@@ -92,7 +101,7 @@ class Targets:
                 case Kind.BLOB, Digest() as digest:
                     return await self._blob(job, repository, digest)
                 case Kind.REPOSITORY, _:
-                    return await self._repository(repository)
+                    return await self._repository(job, repository)
                 case _:
                     raise ValueError(f"{job.target.kind} can't be named {reference}")
         except NotStorable as exc:
@@ -120,9 +129,17 @@ class Targets:
             fetched = await self._means.fetcher.manifest(pull)
         except Absent as exc:
             return await self._tag_gone(job, repository, tag, exc, asked_at)
-        copied = await self._copy(job).of(fetched)
+        copy = self._copy(job)
+        copied = await copy.of(fetched)
         await self._book.apply(repository, tag, fetched.manifest.descriptor.digest, asked_at)
-        return copied
+        return await self._with_referrers(job, copy, copied)
+
+    async def _with_referrers(self, job: Job, copy: Copy, copied: Copied) -> Copied:
+        """Bring what refers to an artifact, too, where no event of its own does."""
+        if job.trigger not in _BRINGS_REFERRERS:
+            return copied
+        await self._referring.follow(job.target.repository, copy, copied.manifests)
+        return copy.so_far(copied)
 
     async def _renewed(self, job: Job, pull: ManifestPull, tag: Tag) -> Outcome:
         """Look at a tag that isn't copied, if it is known here."""
@@ -175,7 +192,8 @@ class Targets:
                 await self._here.writes.deleted(ManifestDelete(repository, digest))
                 await self._blob_gone(repository, digest)
             return Removed()
-        return await self._copy(job).of(fetched)
+        copy = self._copy(job)
+        return await self._with_referrers(job, copy, await copy.of(fetched))
 
     async def _blob(self, job: Job, repository: Repository, digest: Digest) -> Outcome:
         return await self._copy(job).blob(digest)
@@ -193,11 +211,14 @@ class Targets:
         else:
             await stream.aclose()
 
-    async def _repository(self, repository: Repository) -> Outcome:
+    async def _repository(self, job: Job, repository: Repository) -> Outcome:
         try:
             answer = await self._primary.listing(TagList(repository, caller=self._means.caller))
         except Absent as exc:
             _require_confirmed(exc)
+            age = self._clock.wall() - job.first_at
+            if not job.is_deletion and age < CONFIRM_AFTER_SECONDS:
+                raise NotYet(CONFIRM_AFTER_SECONDS - age, "it may have gone just now") from exc
             async for _ in self._here.purger.run(Order((repository,))):
                 pass
             return Removed()

@@ -96,3 +96,8 @@ class Job:
             event_at=first.event_at if event_at is None else event_at,
             is_deletion=self.is_deletion,
         )
+
+
+def renewed(job: Job, trigger: Trigger) -> Job:
+    """Give a job that is to be done anew, for another reason."""
+    return Job(job.target, trigger, job.event_at, job.is_deletion)

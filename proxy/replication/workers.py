@@ -75,16 +75,20 @@ class Workers:
         most = self._limits.concurrent - len(self._tasks)
         if most <= 0:
             return
-        later = sum(job.priority is Priority.BACKFILL for job in self._tasks.values())
-        for job in await self._journal.hand_out(most):
-            if job.priority is Priority.BACKFILL:
-                if later >= max(1, self._limits.concurrent // 2):
-                    self._journal.give_back(job)
-                    continue
-                later += 1
+        for job in await self._journal.hand_out(most, self._below):
+            if job.priority > self._below:
+                self._journal.give_back(job)
+                continue
             task = asyncio.create_task(self._do(job))
             self._tasks[task] = job
             task.add_done_callback(self._ended)
+
+    @property
+    def _below(self) -> Priority:
+        """Give what may be started now: no more backfill if that has its half of the places."""
+        later = sum(job.priority is Priority.BACKFILL for job in self._tasks.values())
+        is_full = later >= max(1, self._limits.concurrent // 2)
+        return Priority.REPAIR if is_full else Priority.BACKFILL
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
@@ -95,7 +99,7 @@ class Workers:
 
     async def _wait(self) -> None:
         """Wait until there may be something to start."""
-        seconds = await self._journal.next_due_in()
+        seconds = await self._journal.next_due_in(self._below)
         is_full = len(self._tasks) >= self._limits.concurrent
         if seconds is None or is_full or seconds > LONGEST_WAIT_SECONDS:
             seconds = LONGEST_WAIT_SECONDS

@@ -68,6 +68,14 @@ class FillEnd(StrEnum):
     UNCACHED = "uncached"
 
 
+class Told(StrEnum):
+    """What became of an entry of a notification."""
+
+    EVENT = "event"
+    IGNORED = "ignored"
+    PARKED = "parked"
+
+
 class CopyEnd(StrEnum):
     """How one piece of replication ended."""
 
@@ -76,3 +84,20 @@ class CopyEnd(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     DEAD = "dead"
+
+
+class Finding(StrEnum):
+    """What a comparison with the primary found to be otherwise here."""
+
+    MISSING = "missing"
+    CHANGED = "changed"
+    GONE = "gone"
+    INCOMPLETE = "incomplete"
+
+
+class RoundEnd(StrEnum):
+    """How a comparison with the primary ended."""
+
+    COMPLETE = "complete"
+    UNREACHABLE = "unreachable"
+    HELD = "held"

@@ -7,10 +7,13 @@ from proxy.telemetry.labels import (
     CopyEnd,
     DecisionUse,
     FillEnd,
+    Finding,
     HeaderRefusal,
     Kind,
     Origin,
     Outcome,
+    RoundEnd,
+    Told,
 )
 
 _REPLICATION_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86400)
@@ -54,6 +57,9 @@ class Metrics(Exposition):
         self.scrubbed_bytes = self._counter("scrubbed_bytes", "Bytes that the scrub has hashed.")
         self.scrub_rounds = self._counter("scrub_rounds", "Times the scrub read all of the store.")
         self._gauge_of_amplification()
+        self._told = self._tally(
+            "notifications", "Entries of the primary's notifications.", told=Told
+        )
         self._copies = self._tally("replications", "Pieces of replication ended.", end=CopyEnd)
         self.replicated_bytes = self._counter(
             "replicated_bytes", "Bytes that replication brought over the link."
@@ -66,6 +72,15 @@ class Metrics(Exposition):
             "Time from an event until all that it names was here.",
             registry=self.registry,
             buckets=_REPLICATION_SECONDS,
+        )
+        self._findings = self._tally(
+            "reconcile_findings", "Tags found to be otherwise at the primary.", kind=Finding
+        )
+        self._rounds = self._tally("reconcile_rounds", "Comparisons ended.", end=RoundEnd)
+        self.held_deletions = Gauge(
+            "proxima_reconcile_held_deletions",
+            "Tags that are gone at the primary, too many to be removed without leave.",
+            registry=self.registry,
         )
         self._fills_by = {end: self._fills.labels(end) for end in FillEnd}
 
@@ -96,11 +111,25 @@ class Metrics(Exposition):
         """Count one look-up of a right."""
         self._decisions[use,] += 1
 
+    def notified(self, events: int, ignored: int, *, is_parked: bool) -> None:
+        """Count what the primary's notifications said."""
+        self._told[Told.EVENT,] += events
+        self._told[Told.IGNORED,] += ignored
+        self._told[Told.PARKED,] += is_parked
+
     def replicated(self, end: CopyEnd, moved_bytes: int, saved_bytes: int) -> None:
         """Count one piece of replication, once."""
         self._copies[end,] += 1
         self.replicated_bytes.inc(moved_bytes)
         self.saved_bytes.inc(saved_bytes)
+
+    def found(self, kind: Finding, count: int = 1) -> None:
+        """Count tags that are otherwise at the primary."""
+        self._findings[kind,] += count
+
+    def reconciled(self, end: RoundEnd) -> None:
+        """Count one comparison with the primary, once."""
+        self._rounds[end,] += 1
 
     def header_refused(self, reason: HeaderRefusal) -> None:
         """Count one connection that was closed before its PROXY header was through."""

@@ -69,6 +69,13 @@ def test_defaults_give_no_warning() -> None:
     assert warnings(settings()) == ()
 
 
+def test_checks_that_never_go_behind_an_answer_are_a_warning() -> None:
+    """Times that leave nothing to `tags.verify_every` are said, not refused."""
+    (line,) = warnings(settings(tags__verify_every="10m", tags__idle_verify="5m"))
+    assert line.startswith("tags.idle_verify: ")
+    assert warnings(settings(tags__verify_every="10m", tags__idle_verify="10m")) == ()
+
+
 @pytest.mark.parametrize("ops", ["0.0.0.0:9100", "[::]:9100", "10.0.0.9:9100"])
 def test_public_ops_listener_is_a_warning(ops: str) -> None:
     """An ops listener that others can reach is said, not refused."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from config import Address, Duration, Settings
+from config.receiving import ReceivingSettings
 from config.replication import ReplicationSettings
 from config.settings import (
     AccessSettings,
@@ -207,4 +208,5 @@ def _settings(primary_url: str, root: Path, sections: Mapping[str, Section]) -> 
         access=AccessSettings(**given("access")),
         tags=TagsSettings(**given("tags")),
         replication=ReplicationSettings(**given("replication")),
+        receiving=ReceivingSettings(**given("receiving")),
     )

@@ -94,6 +94,26 @@ def test_the_life_of_a_replica(hub, proxima, tmp_path):
     assert asked(hub, "GET", "/v1/self", renewed["token"]).status == 200
 
 
+def test_what_a_replica_shall_copy(hub, proxima):
+    """Flags of its creation say what a replica copies, and the hub's settings say the rest."""
+    table = {
+        "ap-singapore": ((), {"repositories": ["**"], "platforms": [], "tags": ["**"]}),
+        "ap-tokyo": (
+            ("--repository", "a/**", "--repository", "b"),
+            {"repositories": ["a/**", "b"], "backfill": {"policy": "all", "newest": 10}},
+        ),
+        "ap-seoul": (("--platform", "linux/arm64"), {"platforms": ["linux/arm64"]}),
+        "ap-jakarta": (("--backfill", "none"), {"backfill": {"policy": "none", "newest": 10}}),
+        "ap-mumbai": (("--backfill", "3"), {"backfill": {"policy": "newest", "newest": 3}}),
+    }
+    for region, (flags, said) in table.items():
+        created = proxima("replicas", "create", "--region", region, *flags, "--json")
+        replica_id = json.loads(created.output)["id"]
+        shown = json.loads(proxima("replicas", "show", replica_id, "--json").output)
+        assert said.items() <= shown["replication"].items()
+    assert proxima("replicas", "create", "--region", "x", "--backfill", "some").status == 2
+
+
 @pytest.fixture
 def join_token(hub, proxima) -> str:
     created = proxima("replicas", "create", "--region", "ap-singapore", "--json")

@@ -1,15 +1,18 @@
 """Disks that are full or fail: what can't be kept isn't answered 202, and the hub goes on."""
 
 import asyncio
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.faults_disk.mounts import MIB, Filler, small_disk
 from tests.faults_disk.tracing import attached, calls_in, injection
 from tests.hub.follower import following
-from tests.hub.place import ADMIN, Place, pushed, running_hub
+from tests.hub.place import ADMIN, Place, pushed, running_hub, signed
 from tests.hub.process import hub_process
 from tests.hub.test_registry import BEARER, pushed_tags
 from tests.support import registries
@@ -47,6 +50,9 @@ async def test_what_can_not_be_kept_is_refused(disk: Path, tmp_path: Path) -> No
         filler.fill()
         await refused(place)
         assert (await place.post(b"not JSON"))[0] == 503
+        body = json.dumps(pushed("signed")).encode()
+        proof = signed(body, int(time.time()))
+        assert (await place.post(body, proof))[0] == 503
         head = place.head
         async with following(place) as follower:
             assert (await follower.next()).tag == "before"
@@ -54,9 +60,24 @@ async def test_what_can_not_be_kept_is_refused(disk: Path, tmp_path: Path) -> No
         assert (await place.metrics()).value("proxima_hub_database_failures") > 0
         filler.free()
         assert (await place.post(pushed("after")))[0] == 202
-        assert place.head == head + 1
+        assert (await place.post(body, proof))[0] == 202, "a signature was taken for nothing"
+        assert place.head == head + 2
     async with running_hub(tmp_path, database__url=database) as place:
-        assert place.head == head + 1
+        assert place.head == head + 2
+
+
+async def test_nothing_is_believed_of_a_connection_that_failed(disk: Path, tmp_path: Path) -> None:
+    """F4: after an error of the disk the database is opened anew."""
+    filler = Filler(disk)
+    async with running_hub(tmp_path, database__url=f"sqlite:///{disk / 'hub.db'}") as place:
+        before = await place.hub._database.read(_connection)
+        filler.fill()
+        await refused(place)
+        assert await place.hub._database.read(_connection) is not before
+
+
+def _connection(connection: Connection) -> object:
+    return connection.connection.dbapi_connection
 
 
 async def test_a_registry_sends_it_again(disk: Path, tmp_path: Path, opened: Opened) -> None:

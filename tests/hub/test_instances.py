@@ -2,6 +2,7 @@
 
 import sqlite3
 from asyncio import gather
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,7 @@ async def test_deletion_drains_first(api):
     for method, path in (("GET", "/v1/self"), ("GET", f"/v1/events?after={'0' * 16}:0")):
         refused = await api.ask(method, path, token=token)
         assert refused.expect(403).error["code"] == "DENIED"
+        assert refused.error["detail"] == {"state": "Draining"}
     taken = await api.ask("POST", "/v1/replicas", {"region": "ap-singapore"})
     assert taken.expect(409).error["code"] == "REPLICA_EXISTS"
 
@@ -254,10 +256,29 @@ async def test_arrivals_are_counted_once(hub, api):
     assert 'proxima_hub_arrival_seconds_sum{region="ap-singapore"} 3.5' in text
 
 
+def lines_of(folder: Path, event: str) -> str:
+    """Give the lines of the log that are of one event."""
+    lines = (folder / "hub.jsonl").read_text().splitlines()
+    return "\n".join(line for line in lines if f'"event":"{event}"' in line)
+
+
 async def test_states_are_logged(api, tmp_path, hub):
     """A replica whose state changes is a line of the log."""
     await api.create()
     await hub._regional._look()
     (await api.report()).expect(200)
     await hub._regional._look()
-    await eventually(lambda: '"event":"replica.state"' in (tmp_path / "hub.jsonl").read_text())
+    text = await eventually(lambda: lines_of(tmp_path, "replica.state"))
+    assert '"state":"Running","before":"Pending"' in text
+
+
+async def test_what_operators_do_is_logged(api, tmp_path):
+    """Making, changing and deleting an instance are lines of the log, without the token."""
+    created = await api.create()
+    await api.ask("PATCH", f"/v1/replicas/{ID}", {"replication": {"concurrent": 2}})
+    await api.ask("DELETE", f"/v1/replicas/{ID}")
+    await api.ask("DELETE", "/v1/primary")
+    for event in ("replica.created", "replica.changed", "replica.deleted", "primary.deleted"):
+        text = await eventually(lambda event=event: lines_of(tmp_path, event))
+        assert '"client":"127.0.0.1"' in text
+        assert created["token"] not in text

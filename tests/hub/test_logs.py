@@ -4,6 +4,7 @@ import pytest
 
 from tests.hub.api import entry, serving_hub
 
+ENDS = ("source", "destination")
 DIGEST = "sha256:" + "b" * 64
 
 
@@ -29,12 +30,17 @@ async def test_an_entry_is_one_however_often_it_is_reported(api):
 
 
 async def test_entries_of_two_replicas_may_have_one_id(api):
-    """An entry is known by its replica and its id together."""
+    """An entry is known by its replica and its id together; what it doesn't say of source and
+    destination is known here.
+    """
     for region in ("ap-singapore", "ap-tokyo"):
         await api.create(region)
-        (await api.report(entry(), region=region)).expect(200)
+        said = {name: value for name, value in entry().items() if name not in ENDS}
+        (await api.report(said, region=region)).expect(200)
     logs = (await api.ask("GET", "/v1/logs")).document["entries"]
     assert [each["region"] for each in logs] == ["ap-tokyo", "ap-singapore"]
+    assert {each["source"] for each in logs} == {"registry.example.com"}
+    assert [each["destination"] for each in logs] == ["registry-fra-25", "registry-fra-9"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The description of the API: valid OpenAPI 3.1, and what it says is what is answered."""
 
 import json
+import os
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +17,7 @@ from tests.hub.place import SENDER_SECRET
 
 # A stream has no end, and what is deleted isn't there for the others.
 ASKED_ALONE = {"events"}
+FILE = Path(__file__).parents[2] / "docs" / "hub-openapi.json"
 LAST = ("deleteReplica", "deletePrimary")
 
 
@@ -46,6 +49,14 @@ async def test_it_is_valid(document):
     for each in operations:
         assert each["security"] or each["operationId"] == "description"
         assert ("401" in each["responses"]) is bool(each["security"])
+
+
+async def test_the_file_in_docs_is_what_is_served(document):
+    """docs/hub-openapi.json is the description as it is now (PROXIMA_WRITE_DOCS=1 writes it)."""
+    text = json.dumps(document, indent=2) + "\n"
+    if os.environ.get("PROXIMA_WRITE_DOCS"):
+        FILE.write_text(text)
+    assert FILE.read_text() == text
 
 
 async def test_its_examples_keep_to_its_schemas(document):

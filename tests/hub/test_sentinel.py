@@ -22,7 +22,8 @@ from tests.support.token_server import TokenServer
 from tests.support.waiting import eventually
 
 REPOSITORY = "proxima/sentinel"
-FAST = {"sentinel__every": "200ms", "sentinel__limit": "2s", "lease__seconds": "7s"}
+FAST = {"sentinel__every": "200ms", "sentinel__limit": "30s", "lease__seconds": "7s"}
+SHORT = {"sentinel__limit": "3s"}
 
 HubOf = Callable[..., AbstractAsyncContextManager[Place]]
 
@@ -69,7 +70,7 @@ async def lease(place: Place, cursor: str | None = None) -> tuple[int, dict[str,
 
 async def wait_for_lease(place: Place) -> None:
     """Wait until one is given."""
-    await eventually(lambda: not place.hub._proof.doubt(), 15, "a lease is given")
+    await eventually(lambda: not place.hub._proof.doubt(), 40, "a lease is given")
 
 
 async def test_a_sentinel_that_comes_back_gives_leases(
@@ -91,7 +92,8 @@ async def test_no_lease_while_notifications_do_not_arrive(
     tmp_path: Path, hub_of: HubOf, notify: Mapping[str, Any], way: Relay, opened: Opened
 ) -> None:
     """F14: the way from primary to hub breaks, leases end; it heals, and they are given again."""
-    async with hub_of(opened(docker_registry(tmp_path / "primary", **notify))) as place:
+    primary = opened(docker_registry(tmp_path / "primary", **notify))
+    async with hub_of(primary, **SHORT) as place:
         await wait_for_lease(place)
         way.cut()
         await eventually(place.hub._proof.doubt, 15, "the lease ends")
@@ -112,7 +114,7 @@ async def test_no_lease_while_the_primary_is_away(
     """A sentinel that can't be pushed proves nothing; leases say so, and come back with it."""
     monkeypatch.setattr(breakers, "PROBE_EVERY_SECONDS", 0.5)
     primary = opened(docker_registry(tmp_path / "primary", **notify))
-    async with hub_of(primary) as place:
+    async with hub_of(primary, **SHORT) as place:
         await wait_for_lease(place)
         primary.stop()
         primary.wipe()

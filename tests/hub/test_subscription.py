@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from hub.subscription import sse
+from hub.subscription import feed, sse
 from tests.hub.follower import Follower, following
 from tests.hub.place import Place, pushed, running_hub
 from tests.support.raw_http import raw_connection, request_bytes
@@ -51,6 +51,23 @@ async def _burst(place: Place, number: int) -> None:
         await asyncio.sleep(0.005)
 
 
+async def test_a_cursor_at_the_head_is_not_turned_back(tmp_path: Path) -> None:
+    """Who knows the head before it has gone out is sent what follows it, not the head again."""
+    async with running_hub(tmp_path, subscription__heartbeat="1m") as place:
+        feed = place.hub._feed
+        await place.post(pushed("v0"))
+        await eventually(lambda: feed.position == 1)
+        await eventually(lambda: feed._wake._waiters)
+        asleep, feed._wake = feed._wake, asyncio.Event()  # no tick until it is woken
+        await place.post([pushed("v1"), pushed("v2")])
+        assert (place.head, feed.position) == (3, 1)
+        async with following(place, 3) as follower:
+            await eventually(lambda: len(feed) == 1)
+            asleep.set()
+            await place.post(pushed("v3"))
+            assert (await follower.next()).tag == "v3"
+
+
 async def test_catching_up_reads_the_log_where_memory_ends(tmp_path: Path) -> None:
     """What is no longer in memory, or was logged before a restart, comes from the database."""
     async with running_hub(tmp_path) as place:
@@ -63,6 +80,22 @@ async def test_catching_up_reads_the_log_where_memory_ends(tmp_path: Path) -> No
             assert [each.tag for each in await follower.notices(1110)] == [
                 f"v{tag}" for tag in range(1, 1111)
             ]
+
+
+async def test_memory_of_what_went_out_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is told lately is kept for those who come back, up to so many bytes."""
+    monkeypatch.setattr(feed, "RECENT_BYTES", 5_000)
+    async with running_hub(tmp_path) as place:
+        await fill(place, 1, 100)
+        await eventually(lambda: place.hub._feed.position == 100)
+        assert place.hub._feed.recent(0) is None
+        position, chunk = place.hub._feed.recent(95)
+        assert (position, chunk.count(b"event: notice")) == (100, 5)
+        assert 4_000 < sum(len(each) for _, each in place.hub._feed._recent) <= 5_000
+        async with following(place) as follower:
+            assert len(await follower.notices(100)) == 100
 
 
 @pytest.mark.parametrize(
@@ -190,6 +223,7 @@ async def test_who_does_not_keep_up_is_cut_and_slows_nobody(tmp_path: Path) -> N
                     assert [each.tag for each in await follower.notices(10)][-1] == f"v{tag + 9}"
                     if place.events("stream.cut"):
                         break
+                await eventually(lambda: place.hub._feed.following() == {"replica"}, 5)
             assert place.events("stream.cut")[0]["replica"] == "stalled"
             assert (await place.metrics()).value("proxima_hub_cut_streams_total") == 1
 

@@ -81,7 +81,7 @@ async def test_the_time_is_over(api):
     await api.report(entry(state="running"), region="ap-tokyo")
     error = (await wait(api, DIGEST, "all", 0.2)).expect(504).error
     assert error["code"] == "NOT_COMPLETE"
-    assert "ap-tokyo (running)" in error["message"]
+    assert "ap-tokyo (running; Running)" in error["message"]
     assert "ap-singapore" not in error["message"]
     states = {each["region"]: each["is_complete"] for each in error["detail"]["regions"]}
     assert states == {"ap-singapore": True, "ap-tokyo": False}
@@ -109,9 +109,11 @@ async def test_what_counts_as_complete(api, history, is_complete):
 
 
 async def test_what_was_deleted_is_not_complete(api):
-    """A deletion that is carried out ends what was complete."""
+    """The deletion of a manifest ends what was complete, that of a tag leaves it."""
     await api.report(entry())
-    await api.report(entry(id="gone", what="deletion"))
+    await api.report(entry(id="tag", what="deletion"))
+    assert (await wait(api, timeout=0)).status == 200
+    await api.report(entry(id="manifest", what="deletion", tag=None))
     assert (await wait(api, timeout=0)).status == 504
 
 

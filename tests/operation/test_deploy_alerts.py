@@ -45,6 +45,13 @@ HEALTHY: Mapping[str, str] = {
     'proxima_loop_lag_seconds_bucket{le="0.1"}': "0+240",
     'proxima_loop_lag_seconds_bucket{le="1"}': "0+240",
     'proxima_loop_lag_seconds_bucket{le="+Inf"}': "0+240",
+    "proxima_replication_behind_seconds": "3",
+    "proxima_replication_dead": "0",
+    "proxima_lease": "1",
+    "proxima_reconcile_held_deletions": "0",
+    'proxima_reconcile_rounds_total{end="complete"}': "0+1",
+    'proxima_reconcile_rounds_total{end="held"}': "1",
+    'proxima_reconcile_rounds_total{end="unreachable"}': "3",
     'proxima_proxy_headers_refused_total{reason="left"}': "0+60",
     'proxima_proxy_headers_refused_total{reason="malformed"}': "5",
 }
@@ -96,6 +103,19 @@ CASES = (
     Case("ProximaPassesThrough", {'proxima_fills_total{end="uncached"}': "3+1"}, 12, 9),
     Case("ProximaContentDamaged", {"proxima_quarantined_total": "2"}, 1),
     Case("ProximaSidecarFailing", {"proxima_sidecar_failures": "9"}, 6, 4),
+    Case("ProximaRegionBehind", {"proxima_replication_behind_seconds": "1000"}, 6, 4),
+    Case("ProximaCopiesGivenUp", {"proxima_replication_dead": "2"}, 6, 4),
+    Case("ProximaNoLease", {"proxima_lease": "0"}, 16, 14),
+    Case("ProximaDeletionsHeld", {"proxima_reconcile_held_deletions": "12"}, 1),
+    Case(
+        "ProximaNotCompared",
+        {
+            'proxima_reconcile_rounds_total{end="complete"}': "30",
+            'proxima_reconcile_rounds_total{end="unreachable"}': "3+1",
+        },
+        48,
+        40,
+    ),
     Case(
         "ProximaLoopLate",
         {

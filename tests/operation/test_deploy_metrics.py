@@ -68,11 +68,14 @@ def upstream() -> Iterator[HostileUpstream]:
 
 
 @pytest.fixture(scope="module")
-def served(upstream: HostileUpstream) -> Iterator[Serving]:
-    """A replica that has pulled and pushed a bit."""
+def served(upstream: HostileUpstream, tmp_path_factory) -> Iterator[Serving]:
+    """A replica that has pulled and pushed a bit, and follows a hub, which is away."""
+    token = tmp_path_factory.mktemp("hub") / "token"
+    token.write_text("a-join-token-that-nobody-knows")
+    hub = {"source": "hub", "hub_url": f"http://{LOOPBACK}:9", "token_file": str(token)}
     image = images.oci_image("watched")
     upstream.contents.add(REPOSITORY, image, "v1")
-    with serving(upstream) as running:
+    with serving(upstream, replication=hub) as running:
         _use(running)
         push(RegistryClient(running.url), REPOSITORY, images.oci_image("pushed"), "v2")
         yield running

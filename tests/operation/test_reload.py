@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from config import Change, ConfigError, Settings, TagPolicy, settings_of
-from config.choices import Freshness, LogLevel
+from config.choices import Freshness, LogLevel, ReplicationSource
+from proxy.telemetry.labels import CopyEnd
 from tests.conftest import Opened
 from tests.fills.calls import blob_path, manifest_path
 from tests.fills.in_process import AdvancedClock, InProcess, in_process
+from tests.replication.copying import Told as Replicating
 from tests.support.accounts import Accounts, Credentials, Grant
 from tests.support.hostile import (
     BLOBS,
@@ -25,9 +27,10 @@ from tests.support.hostile import (
     hostile_upstream,
 )
 from tests.support.hostile import Settings as UpstreamSettings
-from tests.support.images import oci_image
-from tests.support.layers import random_blob
+from tests.support.images import Manifest, multi_platform, oci_image
+from tests.support.layers import random_blob, random_layer
 from tests.support.raw_http import raw_connection, request_bytes
+from tests.support.store_tree import visible_blobs
 from tests.support.token_server import token_server
 from tests.support.told import Told
 from tests.support.waiting import wait_until
@@ -248,6 +251,65 @@ def _drain_limit(world: World) -> None:
         assert (reply.status, reply.is_complete) == (200, False)
 
 
+def _replicating(world: World, **replication: object) -> Replicating:
+    """Run a replica that copies what it is told of."""
+    told_by = {"source": ReplicationSource.NOTIFICATIONS, **replication}
+    return Replicating(world.run(replication=told_by))
+
+
+def _is_copied(world: World, told: Replicating, tag: str, repository: str = REPOSITORY) -> bool:
+    """Say whether a tag is copied that the replica is told of."""
+    before = len(told.wait_done(0))
+    told.tell(tag, repository)
+    return told.wait_done(before + 1)[-1].end is CopyEnd.COMPLETE
+
+
+def _replication_repositories(world: World) -> None:
+    told = _replicating(world, repositories=("other/**",))
+    assert not _is_copied(world, told, "v1")
+    world.reload("replication.repositories", ("team/*",))
+    assert _is_copied(world, told, "v1")
+
+
+def _replication_tags(world: World) -> None:
+    told = _replicating(world, tags=("release-*",))
+    assert not _is_copied(world, told, "v1")
+    world.reload("replication.tags", ("v*",))
+    assert _is_copied(world, told, "v1")
+
+
+def _replication_platforms(world: World) -> None:
+    image = world.upstream.contents.add(REPOSITORY, multi_platform("reloaded"), "many")
+    told = _replicating(world, platforms=("linux/arm64",))
+    sizes = []
+    for platforms in (("linux/arm64",), ("linux/amd64", "linux/arm64")):
+        world.reload("replication.platforms", platforms)
+        assert _is_copied(world, told, "many")
+        sizes.append(len(visible_blobs(world.settings.store.root)))
+    assert sizes[1] - sizes[0] == 1 + len(image.children[0].blobs) - len(_shared(image))
+
+
+def _shared(image: Manifest) -> set[str]:
+    """Give the digests that both platforms' images have."""
+    one, other = ({each.digest for each in child.blobs} for child in image.children[:2])
+    return one & other
+
+
+def _replication_bandwidth(world: World) -> None:
+    told = _replicating(world, bandwidth=50_000)
+    seconds = []
+    for bandwidth in (200_000, 0):
+        world.reload("replication.bandwidth", bandwidth)
+        name = f"paced-{bandwidth}"
+        layers = [random_layer(204_800, name)]
+        world.upstream.contents.add(REPOSITORY, oci_image(name, layers=layers), name)
+        started_at = time.monotonic()
+        assert _is_copied(world, told, name)
+        seconds.append(time.monotonic() - started_at)
+    assert seconds[0] > 0.7, "200 kB at 200 kB a second, a quarter of a second of it at once"
+    assert seconds[1] < seconds[0]
+
+
 EFFECTS: Mapping[str, Callable[[World], None]] = {
     "access.outage_grace": _access_outage_grace,
     "access.trusted_proxies": _access_trusted_proxies,
@@ -256,6 +318,10 @@ EFFECTS: Mapping[str, Callable[[World], None]] = {
     "log.level": _log_level,
     "primary.storage_origins": _storage_origins,
     "primary.trusted_origins": _trusted_origins,
+    "replication.bandwidth": _replication_bandwidth,
+    "replication.platforms": _replication_platforms,
+    "replication.repositories": _replication_repositories,
+    "replication.tags": _replication_tags,
     "tags.policies": _tags_policies,
     "tags.idle_verify": _tags_idle_verify,
     "tags.stale_limit": _tags_stale_limit,

@@ -28,12 +28,14 @@ class MemoryStream:
     """What a hub sends on one connection: batches, and how it ends."""
 
     batches_to_send: list[list[ServerEvent]]
+    before_end: Callable[[], None]
     error: RegistryError | None = None
     retry_seconds: float | None = None
 
     async def batches(self) -> AsyncGenerator[list[ServerEvent]]:
         for each in self.batches_to_send:
             yield each
+        self.before_end()
         if self.error is not None:
             raise self.error
 
@@ -53,6 +55,7 @@ class MemoryHub:
     reason: str = ""
     asked: list[str] = field(default_factory=list)
     before_answer: Callable[[], None] = lambda: None
+    before_end: Callable[[], None] = lambda: None
     extra: list[ServerEvent] = field(default_factory=list)
     stream_error: RegistryError | None = None
     retry_seconds: float | None = None
@@ -98,7 +101,7 @@ class MemoryHub:
             for seq in range(cursor.seq + 1, stop + 1)
         ]
         batches = [each for each in (batch, self.extra) if each]
-        yield MemoryStream(batches, self.stream_error, self.retry_seconds)
+        yield MemoryStream(batches, self.before_end, self.stream_error, self.retry_seconds)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,9 @@
 
 import pytest
 
+from proxy.replication import completing
 from proxy.replication.work import Kind as TargetKind
+from proxy.replication.work import Trigger
 from proxy.telemetry.labels import CopyEnd
 from tests.fills.calls import blob_path, causes, head, manifest_path
 from tests.replication.copying import REPOSITORY, told
@@ -92,3 +94,29 @@ def test_bytes_under_another_repository_are_linked(upstream: HostileUpstream) ->
         _, entry = replica.wait_done(2)
         assert entry.moved_bytes == 0
         assert entry.saved_bytes == sum(len(each.data) for each in image.blobs)
+
+
+def test_what_a_client_pulled_in_part_is_completed(upstream: HostileUpstream) -> None:
+    """A client that had some layers leaves an image here in part: the rest of it comes behind, for
+    its platform alone.
+    """
+    content = upstream.contents.add(REPOSITORY, multi_platform("partly"), TAG)
+    pulled, other = content.children[:2]
+    with told(upstream.url, replication={"repositories": ("nothing",)}) as replica:
+        client = replica.running.client
+        for reference in (TAG, pulled.digest):
+            client.get(manifest_path(REPOSITORY, reference)).expect(200)
+        replica.running.thread.run(replica.replication.completing.look())
+        assert replica.backlog == {}, "a client is given time to fetch the rest itself"
+        replica.running.clock.advance(completing.LOOK_AFTER_SECONDS + 1)
+        replica.running.thread.run(replica.replication.completing.look())
+        (entry,) = replica.wait_done()
+        assert (entry.trigger, entry.digest) == (Trigger.PULL, pulled.digest)
+        here = set(visible_blobs(replica.running.store))
+        assert {each.digest for each in pulled.blobs} <= here
+        assert other.digest not in here
+        replica.running.clock.advance(120)
+        client.get(manifest_path(REPOSITORY, pulled.digest)).expect(200)
+        replica.running.clock.advance(completing.LOOK_AFTER_SECONDS + 1)
+        replica.running.thread.run(replica.replication.completing.look())
+        assert replica.backlog == {}, "what is whole is left alone"

@@ -130,7 +130,7 @@ def test_a_tag_is_answered_under_the_lease(world: World) -> None:
 
 
 def test_an_hour_without_the_hub_costs_freshness_alone(world: World) -> None:
-    """With the hub gone pulls go on, by age; what was pushed meanwhile is copied when it is back."""
+    """With the hub gone pulls go on, by age; what was pushed meanwhile is copied afterwards."""
     first, second = oci_image("before"), oci_image("meanwhile")
     world.push(first)
     client = world.replica.client

@@ -1,6 +1,8 @@
 """The journal: what was taken is done, once it is done and not before, whatever happens between."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -174,6 +176,26 @@ async def test_nothing_is_taken_by_a_sidecar_that_fails(
             await journal.take([job()], PLACE)
     assert await journal.cursor() is None
     assert await journal.hand_out(9) == []
+
+
+async def test_a_place_that_cant_be_read_is_no_gap(
+    journal: Journal, sidecar: Sidecar, tmp_path: Path
+) -> None:
+    """C24, F16: a locked sidecar says nothing about the place: to take it for none would start over
+    and have all tags compared.
+    """
+    await journal.take([], PLACE)
+    with closing(sqlite3.connect(tmp_path / "sidecar.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable):
+            await journal.cursor()
+
+
+async def test_a_place_that_makes_no_sense_is_none(journal: Journal, sidecar: Sidecar) -> None:
+    """What isn't a place in a log, whoever wrote it, leads to a reconcile, not to an end."""
+    await journal.take([], PLACE)
+    sidecar.put_fact("replication.cursor", "nonsense")
+    assert await journal.cursor() is None
 
 
 async def test_a_gap_is_remembered(journal: Journal, sidecar: Sidecar, clock: ManualClock) -> None:

@@ -37,6 +37,9 @@ class Failure(enum.Enum):
     GARBAGE = "answers 200 with something that isn't JSON"
 
 
+CATALOGUE = Scope("registry", "catalog", ("*",))
+
+
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
     """One request as the token server saw it; a call that hangs is here at once."""
@@ -153,7 +156,11 @@ class TokenServer:
     def _allowed(self, username: str | None, scope: Scope) -> Scope:
         may = self.accounts.may
         actions = [action for action in scope.actions if may(username, scope.name, action)]
-        return Scope(scope.type, scope.name, tuple(actions if scope.type == "repository" else ()))
+        if scope == CATALOGUE:  # for who may pull everything
+            actions = ["*"] if may(username, scope.name, "pull") else []
+        elif scope.type != "repository":
+            actions = []
+        return Scope(scope.type, scope.name, tuple(actions))
 
     def _access(self, token: str) -> list[Scope] | None:
         try:

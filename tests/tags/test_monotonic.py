@@ -55,6 +55,20 @@ async def test_a_slow_answer_after_a_push(
     assert tags(replica.store, "app") == {"v1": NEW.digest}
 
 
+async def test_a_check_that_fails_after_a_push(
+    upstream: HostileUpstream, replica: InProcess
+) -> None:
+    """Settled 14: who asked before a push and is told nothing gets what was pushed, not what was
+    known when the question began.
+    """
+    known(upstream, replica)
+    hold, slow = await slow_pull(upstream, replica, "HEAD")
+    await asyncio.to_thread(push_new, replica)
+    upstream.cut()
+    assert (await slow).body == NEW.data
+    assert hold.fired
+
+
 async def test_a_slow_answer_after_a_deletion(
     upstream: HostileUpstream, replica: InProcess
 ) -> None:

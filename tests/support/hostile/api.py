@@ -50,6 +50,8 @@ class Api:
             return self.reading.base()
         if not request.path.startswith("/v2/"):
             return self.reading.object(request)
+        if request.path == "/v2/_catalog":
+            return self.reading.catalogue(request)
         for pattern, route in self._routes():
             if found := pattern.fullmatch(request.path):
                 return route(request, found, body)

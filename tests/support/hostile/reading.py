@@ -62,6 +62,14 @@ class Reading:
         page, link = _page([tag for tag in tags if tag > last], size, request.path)
         return document({"name": name, "tags": page}, fields=link)
 
+    def catalogue(self, request: Request) -> Answer:
+        query = parse_qs(request.query)
+        last = query.get("last", [""])[0]
+        size = _page_size(query, self.settings.catalogue_page)
+        names = [name for name in sorted(self.contents.repositories) if name > last]
+        page, link = _page(names, size, request.path)
+        return document({"repositories": page}, fields=link)
+
     def referrers(self, request: Request, name: str, digest: str) -> Answer:
         if not self.settings.has_referrers:
             return Answer(404, (("Content-Type", "text/plain"),), b"404 page not found\n")

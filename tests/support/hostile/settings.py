@@ -45,6 +45,7 @@ class Settings:
     allows_deletes: bool = True
     checks_blobs: bool = True
     requires_upload_state: bool = True
+    catalogue_page: int | None = None
     tags_page: int | None = None
     referrers_page: int | None = None
     upload_location: LocationStyle = relative

@@ -1,5 +1,6 @@
-"""The API's listener: plain on loopback, else TLS."""
+"""A listener for one application of aiohttp: plain, or TLS."""
 
+import asyncio
 import ssl
 from collections.abc import Iterable
 
@@ -9,6 +10,8 @@ from proxy.serving.sockets import Address, open_socket
 
 BACKLOG = 1024
 IDLE_SECONDS = 75.0
+ACCEPT_TURNS = 4
+"""Of the loop: asyncio accepts, makes a transport and tells the server in turns of their own."""
 CUT_SECONDS = 0.1  # 0 would let aiohttp wait without end
 
 
@@ -48,6 +51,8 @@ class Listener:
         for site in self._sites:
             await site.stop()
         self._sites.clear()
+        for _ in range(ACCEPT_TURNS):
+            await asyncio.sleep(0)
 
     async def end(self) -> None:
         """Let requests that are under way finish, and end what is open after that."""

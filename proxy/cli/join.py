@@ -1,0 +1,180 @@
+"""`proxima replica --join`: what a replica needs to know comes from the hub.
+
+Shape: it lies below the file, the environment and the flags, so that an operator may say otherwise.
+What the hub said last is kept in the store (0600), and counts while the hub is down. The primary's
+URL and the origins that may see credentials are those of the first join: a hub that was taken over
+can't lead logins elsewhere. Only `--join-again`, here, takes over others.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from config import given_value
+from proxy.net.hub_client import HubClient, HubRefused, token_in
+
+FILE_NAME = "hub.json"
+_PINNED = ("url", "trusted_origins")
+
+Document = Mapping[str, Any]
+
+
+class NotJoined(Exception):
+    """The hub can't be joined, and never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Which hub, and how we are known to it."""
+
+    url: str
+    token_file: Path
+    ca_file: Path | None
+    store: Path
+    is_again: bool = False
+
+
+def add_join(verb: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    verb.add_argument("--join", metavar="URL", help="hub that says all else that is needed")
+    verb.add_argument("--token-file", type=Path, metavar="FILE", help="the join token, for --join")
+    verb.add_argument(
+        "--hub-ca-file", type=Path, metavar="FILE", help="certificates trusted at the hub, PEM"
+    )
+    verb.add_argument(
+        "--join-again",
+        action="store_true",
+        help="accept that the hub names another primary than at the first join",
+    )
+
+
+def settings_of_join(
+    arguments: argparse.Namespace, overrides: Mapping[str, object]
+) -> dict[str, object]:
+    """Give the settings that a join makes, by key; none without `--join`.
+
+    Raises: NotJoined.
+    """
+    if getattr(arguments, "join", None) is None:
+        return {}
+    join = _join_of(arguments, overrides)
+    said = _ask(join)
+    return {
+        **_settings(said),
+        "replication.source": "hub",
+        "replication.hub_url": join.url,
+        "replication.token_file": join.token_file,
+        "replication.ca_file": join.ca_file,
+    }
+
+
+def _join_of(arguments: argparse.Namespace, overrides: Mapping[str, object]) -> Join:
+    if arguments.token_file is None:
+        raise NotJoined("--join needs --token-file FILE")
+    root = given_value(arguments.config, os.environ, overrides, "store.root")
+    if root is None:
+        raise NotJoined("--join needs --store FOLDER, where it keeps what the hub says")
+    store = Path(str(root))
+    return Join(
+        arguments.join, arguments.token_file, arguments.hub_ca_file, store, arguments.join_again
+    )
+
+
+def _ask(join: Join) -> Document:
+    """Give what the hub says, pinned to the first join; what it said last while it is down."""
+    path = join.store / FILE_NAME
+    kept = _kept(path)
+    try:
+        said = _said(join)
+    except (OSError, ValueError, HubRefused) as exc:
+        if kept is None:
+            raise NotJoined(f"the hub can't be joined: {exc}") from exc
+        _warn(f"the hub can't be asked ({exc}): going on with what it said last")
+        return kept
+    if kept is not None and not join.is_again:
+        said = _pinned(said, kept)
+    _keep(path, said)
+    return said
+
+
+def _said(join: Join) -> Document:
+    with HubClient(join.url, token_in(join.token_file), join.ca_file) as client:
+        said = client.ask("GET", "/v1/self")
+    if not isinstance(said, dict) or not isinstance(said.get("primary"), dict):
+        raise ValueError("its answer says nothing of a primary")
+    return said
+
+
+def _pinned(said: Document, kept: Document) -> Document:
+    primary, first = said["primary"], kept["primary"]
+    if any(primary.get(name) != first.get(name) for name in _PINNED):
+        _warn(
+            f"the hub names another primary, {primary.get('url')}: staying with {first.get('url')};"
+            " --join-again takes over the other one"
+        )
+    return {**said, "primary": {**primary, **{name: first.get(name) for name in _PINNED}}}
+
+
+def _settings(said: Document) -> dict[str, object]:
+    """Give the settings that the hub's words make."""
+    primary, replication = said["primary"], said.get("replication", {})
+    backfill = replication.get("backfill", {})
+    settings: dict[str, object] = {
+        "region": said.get("replica", {}).get("region"),
+        "primary.url": primary.get("url"),
+        "primary.trusted_origins": primary.get("trusted_origins"),
+        "tags.verify_every": _seconds(said.get("verify_every_seconds")),
+        "replication.repositories": replication.get("repositories"),
+        "replication.tags": replication.get("tags"),
+        "replication.platforms": replication.get("platforms"),
+        "replication.bandwidth": replication.get("bandwidth_bytes"),
+        "replication.concurrent": replication.get("concurrent"),
+        "replication.backfill": backfill.get("policy"),
+        "replication.backfill_newest": backfill.get("newest"),
+    }
+    domain = primary.get("domain")
+    if domain and domain != urlsplit(str(primary.get("url"))).netloc:
+        settings["listen.names"] = [domain]
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _seconds(value: object) -> str | None:
+    return f"{value}s" if isinstance(value, int | float) else None
+
+
+# --- what the hub said last -----------------------------------------------------------------------
+
+
+def _kept(path: Path) -> Document | None:
+    with suppress(OSError, ValueError):
+        kept = json.loads(path.read_text())
+        if isinstance(kept, dict) and isinstance(kept.get("primary"), dict):
+            return kept
+    return None
+
+
+def _keep(path: Path, said: Document) -> None:
+    """Replace the file as a whole; without it a start while the hub is down isn't possible."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(said, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as exc:
+        beside.unlink(missing_ok=True)
+        _warn(f"what the hub says can't be kept: {exc}")
+
+
+def _warn(message: str) -> None:
+    print(f"proxima: warning: {message}", file=sys.stderr)
