@@ -8,7 +8,7 @@ from pathlib import Path
 from loadtest.address import parse_address
 from loadtest.demo.scene import LINK, Primary, replica_behind
 from loadtest.link import LinkSettings
-from loadtest.programs import Hub, LinkProgram, Replica, joining
+from loadtest.programs import Hub, Join, LinkProgram, Replica
 from loadtest.programs.settings import Section
 
 PRIMARY_REGION = "na-ashburn"
@@ -56,8 +56,8 @@ class Fleet:
         """Give where the join token of a region's replica is."""
         return self.folder / f"{place.name}.token"
 
-    def join(self, place: Place) -> None:
-        """Start the replica of a region, whose token is in its file.
+    def join(self, place: Place) -> Join:
+        """Start the replica of a region, whose token is in its file; give what it joined.
 
         Raises: ProgramFailed
         """
@@ -65,12 +65,12 @@ class Fleet:
         hub_address = parse_address(self.hub.address)
         hub_link = LinkProgram(hub_address, _link(place), folder, "hub-link")
         self._stack.enter_context(hub_link)
-        told = joining(f"http://{hub_link.address}", self.token_file(place))
+        join = Join(f"http://{hub_link.address}", self.token_file(place))
         # It copies before anybody asks, so it needs an identity of its own.
         reads_as = {"primary": _identity(self.folder, self.primary)}
-        settings = {**told, **reads_as}
-        behind = replica_behind(self._stack, folder, self.primary, _link(place), settings)
+        behind = replica_behind(self._stack, folder, self.primary, _link(place), join, reads_as)
         self.regions.append(ToldRegion(place, behind.link, behind.replica, hub_link))
+        return join
 
 
 @contextmanager

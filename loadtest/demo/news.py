@@ -62,7 +62,8 @@ class News:
             self._shell.run(
                 "replicas", "create", "--region", place.name, "--write-token", token_file
             )
-            self._fleet.join(place)
+            joined = self._fleet.join(place)
+            self._shell.show("replica", *joined.flags)
         self._shell.run("replicas", "list")
 
     def _push(self, image: Image) -> list[Cost]:

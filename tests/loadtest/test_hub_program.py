@@ -9,13 +9,13 @@ from loadtest.image import make_image
 from loadtest.link import LinkSettings
 from loadtest.programs import (
     Hub,
+    Join,
     LinkProgram,
     Operator,
     ProgramFailed,
     Replica,
     Skopeo,
     StockRegistry,
-    joining,
 )
 from loadtest.programs.settings import as_toml, laid_over
 from tests.support.fixtures import require
@@ -55,8 +55,7 @@ def test_what_a_stock_registry_is_pushed_arrives_at_a_replica_that_an_operator_m
             link,
             Replica(
                 tmp_path / "replica",
-                primary=primary.url,
-                settings=joining(f"http://{link.address}", token_file),
+                primary=Join(f"http://{link.address}", token_file),
             ) as replica,
         ):
             Skopeo(tmp_path / "home").copy(image.place, f"docker://{primary.address}/team/app:1.0")
