@@ -6,8 +6,8 @@ Rules:
   end: at the answer, or when what is on its way has come in.
 - What else arrives proves nothing: a heartbeat may have waited in a buffer for long.
 - The clock counts sleep: a replica that slept wakes up without a lease.
-- An answer of no seconds (the way from the primary to the hub isn't proven), another epoch, or a
-  gap in the log ends what was granted before.
+- An answer of no seconds (the way from the primary to the hub isn't proven), another epoch, a place
+  that the hub doesn't know, or a gap in the log ends what was granted before.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from proxy.net.hub import HubRefused, HubUnavailable, JsonObject
+from proxy.net.hub import CursorGone, HubRefused, HubUnavailable, JsonObject
 from proxy.registry.clock import Clock
 from proxy.replication.cursor import Cursor, CursorInvalid
 from proxy.replication.pace import Pace
@@ -159,8 +159,12 @@ class Lease:
         if cursor is None:
             return NOT_PROVEN_SECONDS
         sent_at = self._clock.now()
-        answer = answer_of(await self._hub.post("/v1/lease", {"cursor": str(cursor)}))
-        return self._take(answer, sent_at)
+        try:
+            document = await self._hub.post("/v1/lease", {"cursor": str(cursor)})
+        except CursorGone as exc:
+            self._revoke(exc.message)
+            return NOT_PROVEN_SECONDS
+        return self._take(answer_of(document), sent_at)
 
     def _take(self, answer: LeaseAnswer, sent_at: float) -> float:
         if answer.seconds <= 0:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.events.event import TagDeleted
-from proxy.net.hub import HubRefused, HubUnavailable
+from proxy.net.hub import CursorGone, HubRefused, HubUnavailable
 from proxy.oci.reference import Tag
 from proxy.replication.cursor import Cursor
 from proxy.replication.lease import NOT_PROVEN_SECONDS, Lease, answer_of
@@ -123,6 +123,25 @@ async def test_another_log_ends_it(lease, hub):
     lease.follow(Cursor("two", 0))
     assert not lease.is_live()
     await lease.ask()
+    assert lease.is_live()
+
+
+async def test_a_place_that_the_hub_doesnt_know_ends_it(hub, clock, heard, steps, run):
+    """A 410 to the question ends what was granted, and not the asking: it goes on once the log is
+    followed again.
+    """
+    lease = Lease(hub, clock, heard.telemetry.log, steps.pace)
+    lease.follow(Cursor("one", 5))
+    run(lease)
+    await steps.next()
+    assert lease.is_live()
+    hub.error = CursorGone()
+    assert 1 <= await steps.next() <= NOT_PROVEN_SECONDS
+    assert not lease.is_live()
+    hub.error = None
+    hub.restart("two")
+    lease.follow(Cursor("two", 0))
+    await steps.next()
     assert lease.is_live()
 
 
