@@ -22,26 +22,28 @@ class Lab:
     burst_pushes: int
     tag_moves: int
     uplink_pushes: int
+    reconciled_tags: int
 
     @classmethod
     def thorough(cls, folder: Path) -> "Lab":
         """Give the bounds behind published numbers."""
         return cls(
             folder,
-            5,
-            4.0,
-            100_000_000,
-            256 * 2**20,
-            1_000_000,
-            (10**6, 10**8, 10**9),
-            1_000,
-            300,
-            40,
+            rounds=5,
+            window_seconds=4.0,
+            cold_blob_bytes=100_000_000,
+            many_blob_bytes=256 * 2**20,
+            many_links=1_000_000,
+            image_bytes=(10**6, 10**8, 10**9),
+            burst_pushes=1_000,
+            tag_moves=300,
+            uplink_pushes=40,
+            reconciled_tags=10_000,
         )
 
     @classmethod
     def quick(cls, folder: Path) -> "Lab":
-        """Give bounds for a look, below three minutes in all."""
+        """Give bounds for a look, below seven minutes in all."""
         return cls(
             folder,
             rounds=3,
@@ -53,6 +55,7 @@ class Lab:
             burst_pushes=200,
             tag_moves=100,
             uplink_pushes=20,
+            reconciled_tags=2_000,
         )
 
     def room(self, name: str) -> Path:

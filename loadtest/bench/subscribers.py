@@ -20,6 +20,7 @@ from loadtest.programs.program import Program, python_module
 _READ_BYTES = 262_144
 _TAIL_BYTES = 64  # longer than an id: one that is cut in two is found with what follows
 _IDLE_SECONDS = 30.0
+_LIMIT_SECONDS = 120.0
 _RECEIVED = b'"received_at":'
 
 
@@ -46,7 +47,7 @@ class Subscribers(Program):
 
         Raises: ProgramFailed: they don't get everything.
         """
-        lags: list[float] = self.wait_for_event("subscribers.done")["lags"]
+        lags: list[float] = self.wait_for_event("subscribers.done", _LIMIT_SECONDS)["lags"]
         return lags
 
     def _ready(self) -> None:

@@ -15,6 +15,7 @@ from loadtest.bench.rows.large import LargeBlob
 from loadtest.bench.rows.lease import Lease
 from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
+from loadtest.bench.rows.reconcile import Reconcile
 from loadtest.bench.rows.small import SMALL_BLOB, WARM_MANIFEST
 from loadtest.bench.rows.staleness import Staleness
 from loadtest.bench.rows.start import Start
@@ -47,4 +48,5 @@ ROWS: tuple[Row, ...] = (
     Uplink(),
     HubIntake(),
     HubStreams(),
+    Reconcile(),
 )
