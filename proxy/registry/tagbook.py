@@ -92,13 +92,17 @@ class TagBook:
     async def apply(
         self, repository: Repository, tag: Tag, digest: Digest, asked_at: float
     ) -> None:
-        """Let a tag name *digest*, unless something newer was applied meanwhile."""
+        """Let a tag name *digest*, unless something newer was applied meanwhile.
+
+        It counts as checked when the primary was asked: what came of that may have taken long.
+        """
         key = (repository, tag)
+        await self.known(repository, tag)  # what has left memory may be newer
         state = self._states.get(key)
         newest = state.asked_at if state is not None else self._dropped_at.get(key)
         if newest is not None and newest > asked_at:
             return
-        self._states.put(key, TagState(digest, self._clock.now(), asked_at))
+        self._states.put(key, TagState(digest, asked_at, asked_at))
         try:
             await self._write(repository, tag)
         except StoreUnavailable:
@@ -106,7 +110,7 @@ class TagBook:
 
     async def _write(self, repository: Repository, tag: Tag) -> None:
         """Bring the disk to what memory says, the link before the row that tells of it."""
-        key, checked_at = (repository, tag), self._clock.wall()
+        key = (repository, tag)
         lock = self._lock(key)
         async with lock:
             state = self._states.get(key)
@@ -116,6 +120,7 @@ class TagBook:
                 await to_its_end(self._tree.put_tag(repository, tag, state.digest))
                 self._on_disk.put(key, state.digest)
                 self._dropped_at.drop(key)
+            checked_at = self._clock.wall() - self.age(state)
             self._sidecar.put_tag(repository, tag, TagRow(state.digest, checked_at))
 
     def _lock(self, key: Key) -> asyncio.Lock:

@@ -93,9 +93,9 @@ class Workers:
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
         self._journal.has_news.set()
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            self._journal.give_back(job)
-            self._log.error("replication.crashed", target=str(job.target), error=repr(failure))
+        self._journal.give_back(job)
+        if not task.cancelled():
+            task.result()
 
     async def _wait(self) -> None:
         """Wait until there may be something to start."""
@@ -120,12 +120,19 @@ class Workers:
             await self._put_off(job, exc.seconds, str(exc), is_dead=False)
             self._history.failed(entry, str(exc), is_dead=False)
         except RegistryError as exc:
-            is_dead = self._is_given_up(job, exc)
-            await self._put_off(job, _retry_seconds(job, exc), exc.message, is_dead=is_dead)
-            ended = self._history.failed(entry, exc.message, is_dead=is_dead)
-            self._tell(ended)
+            await self._fail(job, entry, exc)
+        except Exception as exc:  # noqa: BLE001  # a fault of ours costs this job, not all of them
+            self._log.error("replication.crashed", target=str(job.target), error=repr(exc))
+            await self._fail(job, entry, RegistryError("an internal fault"))
         else:
             self._tell(self._history.ended(entry, outcome))
+
+    async def _fail(self, job: Job, entry: Entry, error: RegistryError) -> None:
+        """Let a job come again later, or give it up."""
+        is_dead = self._is_given_up(job, error)
+        message = error.message.encode(errors="replace").decode()
+        await self._put_off(job, _retry_seconds(job, error), message, is_dead=is_dead)
+        self._tell(self._history.failed(entry, message, is_dead=is_dead))
 
     async def _put_off(self, job: Job, seconds: float, error: str, *, is_dead: bool) -> None:
         try:
@@ -134,8 +141,15 @@ class Workers:
             await asyncio.sleep(JOURNAL_RETRY_SECONDS)
 
     def _is_given_up(self, job: Job, error: RegistryError) -> bool:
+        """Say whether it was tried for long enough. An outage and a store that is away take none.
+
+        What the primary answers counts, be it 500 for this one thing alone.
+        """
+        is_away = isinstance(error, StoreUnavailable) or (
+            isinstance(error, Unavailable) and not error.is_answered
+        )
         age = self._clock.wall() - job.first_at
-        return not isinstance(error, Unavailable) and age > self._limits.give_up_seconds
+        return not is_away and age > self._limits.give_up_seconds
 
     def _tell(self, entry: Entry) -> None:
         if entry.end is None:
