@@ -22,6 +22,7 @@ from tests.fills.in_process import AdvancedClock
 from tests.support.loop_thread import LoopThread
 
 JOIN_SECONDS = 30.0
+LOG_CHARACTERS = 20_000
 
 
 class Lives:
@@ -70,8 +71,12 @@ class Lives:
         """Begin a life."""
         thread = LoopThread("replica").__enter__()
         replica = Replica(self.settings, EventLog(self._descriptor), self.clock)
+        try:
+            thread.run(replica.start())
+        except BaseException:
+            thread.__exit__(None, None, None)
+            raise
         self._now = thread, replica
-        thread.run(replica.start())
 
     def stop(self) -> None:
         """End a life in order."""
@@ -97,6 +102,12 @@ class Lives:
         assert not self.is_up
         for path in self.store.glob("proxima.sqlite*"):
             path.unlink()
+
+    def print_log(self) -> None:
+        """Print the end of the log, for pytest to show beside a failure."""
+        if self._now is not None:
+            self.replica._telemetry.log.flush()
+        print(self.log_path.read_text()[-LOG_CHARACTERS:])
 
     def close(self) -> None:
         """Bury the killed, once their store and whom they spoke to are gone."""

@@ -22,7 +22,7 @@ from tests.replication.hub_lives import HubLives
 from tests.replication.lives import Lives
 from tests.replication.tag_history import History, Key
 from tests.support.hostile import MANIFESTS, Hold, HostileUpstream, hostile_upstream
-from tests.support.images import Manifest, multi_platform, oci_image
+from tests.support.images import multi_platform, oci_image
 from tests.support.loop_thread import LoopThread
 from tests.support.ports import LOOPBACK, claimed_port
 from tests.support.registry_client import RegistryClient, Reply
@@ -32,9 +32,16 @@ from tests.support.waiting import POLL_SECONDS, NeverHappened, wait_until
 REPOSITORIES = ("shop/api", "shop/web")
 TAGS = ("v1", "latest", "stable")
 KEYS: tuple[Key, ...] = tuple((repository, tag) for repository in REPOSITORIES for tag in TAGS)
-IMAGES = (oci_image("one"), oci_image("two"), multi_platform("three"), oci_image("four"))
-CONTENTS = {each.digest: each.data for image in IMAGES for each in image.all_manifests()} | {
-    each.digest: each.data for image in IMAGES for each in image.all_blobs()
+IMAGES = {
+    "one": oci_image("one"),
+    "two": oci_image("two"),
+    "both": multi_platform("both"),
+    "three": oci_image("three"),
+}
+CONTENTS = {
+    each.digest: each.data
+    for image in IMAGES.values()
+    for each in (*image.all_manifests(), *image.all_blobs())
 }
 ANY_FREE = Address(LOOPBACK, 0)
 TTL, IDLE_VERIFY = 60.0, 600.0
@@ -68,7 +75,7 @@ class World:
         self.ever_deleted: set[tuple[str, str]] = set()
         self.linked: set[tuple[str, str]] = set()
 
-    def open(self, first: Mapping[Key, Manifest]) -> None:
+    def open(self, first: Mapping[Key, str]) -> None:
         """Start all of it; the primary has some tags before anybody tells of them."""
         stack = self.stack
         folder = Path(tempfile.mkdtemp(prefix="world-"))
@@ -89,6 +96,8 @@ class World:
         self.replica.start()
 
     def close(self) -> None:
+        """End all of it."""
+        self.replica.print_log()
         self.stack.close()
 
     def _settings(self, folder: Path) -> Settings:
@@ -125,12 +134,13 @@ class World:
         self.ever_deleted |= self.ever_there - there
         self.ever_there |= there
 
-    def has(self, repository: str, manifest: str | None = None) -> bool:
-        """Say whether the primary has a repository, and a manifest in it."""
+    def has(self, repository: str, name: str | None = None) -> bool:
+        """Say whether the primary has a repository, and an image in it."""
         held = self.upstream.contents.repositories.get(repository)
-        return held is not None and (manifest is None or manifest in held.manifests)
+        return held is not None and (name is None or IMAGES[name].digest in held.manifests)
 
-    def push(self, key: Key, image: Manifest) -> Document:
+    def push(self, key: Key, name: str) -> Document:
+        image = IMAGES[name]
         repository, tag = key
         self.change(lambda: void(self.upstream.contents.add(repository, image, tag)))
         return event("manifest.pushed", repository, tag=tag, digest=image.digest)
@@ -141,7 +151,8 @@ class World:
         self.change(lambda: void(held.tags.pop(tag)))
         return event("tag.deleted", repository, tag=tag)
 
-    def delete_manifest(self, repository: str, digest: str) -> Document:
+    def delete_manifest(self, repository: str, name: str) -> Document:
+        digest = IMAGES[name].digest
         held = self.upstream.contents.repositories[repository]
         self.change(lambda: held.forget(digest))
         return event("manifest.deleted", repository, digest=digest)
@@ -236,7 +247,7 @@ class World:
         """Pull a tag and all that it names, which is there if the primary has it."""
         digest = self.pull(key)
         held = self.upstream.contents.repositories.get(key[0])
-        image = next((each for each in IMAGES if each.digest == digest), None)
+        image = next((each for each in IMAGES.values() if each.digest == digest), None)
         if image is None:
             return
         client = RegistryClient(self.replica.url)
@@ -366,8 +377,9 @@ class World:
         def is_done() -> bool:
             if reconciler.proven_at >= since:
                 return True
-            if self.clock.now() < reconciler._retry_at:
-                self.pass_time(reconciler._retry_at - self.clock.now())
+            left = max(reconciler._retry_at, reconciler._next_at) - self.clock.now()
+            if left > 0:  # one that began before has ended
+                self.pass_time(left)
             return False
 
         self.pass_time(RECONCILE_EVERY * 1.2)
@@ -397,7 +409,7 @@ class World:
         wanted = {
             (repository, each.digest)
             for repository in held
-            for image in IMAGES
+            for image in IMAGES.values()
             if image.digest in held[repository].tags.values()
             for each in (*image.all_manifests(), *image.all_blobs())
         }
