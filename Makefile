@@ -30,7 +30,8 @@ MAKEFLAGS += --no-builtin-rules
 .PHONY: help demo test soak check bench load lock clean demo-programs test-programs bench-programs
 
 help:
-	@echo 'make demo    pull and push an image through a replica over a slow link, and print the times'
+	@echo 'make demo    pull and push an image through a replica over a slow link, and print the times;'
+	@echo '             then push one that arrives in two regions before anybody pulls it'
 	@echo '             ARGS=--stay keeps it running; DEMO_PRIMARY=URL uses an existing registry'
 	@echo 'make test    run the tests (ARGS=... goes to pytest)'
 	@echo 'make soak    the state machines and the sweeps of faults, at length'

@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=[row.name for row in ROWS],
         help="measure this row alone (may be given again)",
     )
-    parser.add_argument("--quick", action="store_true", help="below three minutes in all")
+    parser.add_argument("--quick", action="store_true", help="below seven minutes in all")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table as Markdown")
     return parser
 

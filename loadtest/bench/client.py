@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import random
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
@@ -10,7 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from loadtest.image import CONFIG_TYPE, LAYER_TYPE, MANIFEST_ACCEPT, MANIFEST_TYPE
+from loadtest.image import (
+    CONFIG_TYPE,
+    INDEX_TYPE,
+    LAYER_TYPE,
+    MANIFEST_ACCEPT,
+    MANIFEST_TYPE,
+)
 from loadtest.login import Login
 from loadtest.programs import ProgramFailed
 from proxy.oci.challenge import Scheme, parse_challenges
@@ -25,6 +33,20 @@ class Got:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A manifest that was accepted: when, in wall-clock time, and its descriptor."""
+
+    reference: str
+    at: float
+    descriptor: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Its digest."""
+        return str(self.descriptor["digest"])
 
 
 class Client:
@@ -71,21 +93,43 @@ class Client:
         _expect(self._ask("PUT", target, self.headers | octets, data), 201, "blob")
         return {"mediaType": LAYER_TYPE, "digest": digest, "size": len(data)}
 
-    def push_image(self, tag: str, layers: list[dict[str, Any]]) -> None:
-        """Push a manifest over *layers* that are there already.
+    def push_image(self, tag: str, layers: list[dict[str, Any]]) -> Pushed:
+        """Push a manifest over *layers* that are there already; an empty *tag*: by its digest.
 
         Raises: ProgramFailed
         """
-        config = self.push_blob(b'{"architecture":"amd64","os":"linux"}')
+        contents = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
+        config = self.push_blob(
+            json.dumps({"architecture": "amd64", "os": "linux", "rootfs": contents}).encode()
+        )
         document = {
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
             "config": config | {"mediaType": CONFIG_TYPE},
             "layers": layers,
         }
-        headers = self.headers | {"Content-Type": MANIFEST_TYPE}
-        body = json.dumps(document).encode()
-        _expect(self._ask("PUT", self.url(f"manifests/{tag}"), headers, body), 201, "manifest")
+        return self._push_manifest(tag, document)
+
+    def push_index(self, tag: str, layers: list[dict[str, Any]]) -> Pushed:
+        """Push an index with one image over *layers* that are there already.
+
+        Raises: ProgramFailed
+        """
+        image = self.push_image("", layers).descriptor
+        image["platform"] = {"architecture": "amd64", "os": "linux"}
+        document = {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [image]}
+        return self._push_manifest(tag, document)
+
+    def _push_manifest(self, tag: str, document: dict[str, Any]) -> Pushed:
+        body, media_type = json.dumps(document).encode(), document["mediaType"]
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        reference = tag or digest
+        headers = self.headers | {"Content-Type": media_type}
+        answer = self._ask("PUT", self.url(f"manifests/{reference}"), headers, body)
+        _expect(answer, 201, "manifest")
+        accepted_at = time.time()
+        descriptor = {"mediaType": media_type, "digest": digest, "size": len(body)}
+        return Pushed(reference, accepted_at, descriptor)
 
     def _answer(self, refusal: Got) -> dict[str, str]:
         """Give the header that a 401 asks for."""
@@ -115,6 +159,16 @@ class Client:
             return _got(connection.getresponse())
         finally:
             connection.close()
+
+
+def push_layers(
+    client: Client, size_bytes: int, count: int, source: random.Random
+) -> list[dict[str, Any]]:
+    """Push random layers of *size_bytes* together; give their descriptors.
+
+    Raises: ProgramFailed
+    """
+    return [client.push_blob(source.randbytes(size_bytes // count)) for _ in range(count)]
 
 
 def _expect(got: Got, status: int, what: str) -> Got:

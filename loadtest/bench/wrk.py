@@ -39,13 +39,17 @@ class Pace:
     p99_seconds: float
 
 
-def drive(endpoint: Endpoint, connections: int, seconds: float, folder: Path) -> Pace:
+def drive(
+    endpoint: Endpoint, connections: int, seconds: float, folder: Path, requests: str = ""
+) -> Pace:
     """Ask *endpoint* over *connections* for *seconds*, from one thread.
+
+    requests: Lua that makes each request, where they differ.
 
     Raises: ProgramFailed: any request failed, or none was answered.
     """
     script = folder / "report.lua"
-    script.write_text(_SCRIPT)
+    script.write_text(_SCRIPT + requests)
     headers = [
         part for name, text in endpoint.headers.items() for part in ("-H", f"{name}: {text}")
     ]

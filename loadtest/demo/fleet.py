@@ -5,13 +5,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loadtest.address import Address, parse_address
-from loadtest.demo.scene import LINK, Primary, Region, replica_behind
+from loadtest.address import parse_address
+from loadtest.demo.scene import LINK, Primary, replica_behind
 from loadtest.link import LinkSettings
-from loadtest.programs import Hub, LinkProgram, joining
+from loadtest.programs import Hub, Join, LinkProgram, Replica
 from loadtest.programs.settings import Section
 
 PRIMARY_REGION = "na-ashburn"
+NEWS_TAG = "4.0"
+_COPIED_TAGS = "4.*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,14 @@ class ToldRegion:
     """A region whose replica follows the hub, over a link as long as that to the primary."""
 
     place: Place
-    region: Region
+    link: LinkProgram
+    replica: Replica
     hub_link: LinkProgram
+
+    @property
+    def name(self) -> str:
+        """The region's name."""
+        return self.place.name
 
 
 class Fleet:
@@ -48,27 +56,21 @@ class Fleet:
         """Give where the join token of a region's replica is."""
         return self.folder / f"{place.name}.token"
 
-    def join(self, place: Place) -> ToldRegion:
-        """Start the replica of a region, whose token is in its file.
+    def join(self, place: Place) -> Join:
+        """Start the replica of a region, whose token is in its file; give what it joined.
 
         Raises: ProgramFailed
         """
         folder = self.folder / place.name
-        hub_link = LinkProgram(self._hub_address, _link(place), folder, "hub-link")
+        hub_address = parse_address(self.hub.address)
+        hub_link = LinkProgram(hub_address, _link(place), folder, "hub-link")
         self._stack.enter_context(hub_link)
-        told = joining(f"http://{hub_link.address}", self.token_file(place))
+        join = Join(f"http://{hub_link.address}", self.token_file(place))
         # It copies before anybody asks, so it needs an identity of its own.
         reads_as = {"primary": _identity(self.folder, self.primary)}
-        region = replica_behind(
-            self._stack, folder, self.primary, _link(place), {**told, **reads_as}
-        )
-        joined = ToldRegion(place, region, hub_link)
-        self.regions.append(joined)
-        return joined
-
-    @property
-    def _hub_address(self) -> Address:
-        return parse_address(self.hub.address)
+        behind = replica_behind(self._stack, folder, self.primary, _link(place), join, reads_as)
+        self.regions.append(ToldRegion(place, behind.link, behind.replica, hub_link))
+        return join
 
 
 @contextmanager
@@ -100,7 +102,7 @@ def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
             "trusted_origins": list(primary.trusted_origins),
         },
         # What the first part pushed isn't copied.
-        "replication": {"backfill": "none"},
+        "replication": {"backfill": "none", "tags": [_COPIED_TAGS]},
     }
     if primary.registry is not None:
         repository = f"{primary.repository}-sentinel"

@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-from loadtest.demo.fleet import PLACES, Fleet
+from loadtest.demo.fleet import NEWS_TAG, PLACES, Fleet
 from loadtest.demo.scene import LINK, SHARE, Scene
 from loadtest.demo.steps import CROWD, LAYER_SIZES_BYTES
 from loadtest.units import show_bytes, show_seconds
@@ -39,18 +39,17 @@ def places(scene: Scene) -> str:
 
 def news_introduction(fleet: Fleet) -> str:
     """Say what the second part shows, and where the hub listens."""
-    hub = fleet.hub
-    told = (
-        f"the primary, started again, posts its notifications to {hub.notifications}"
-        if fleet.primary.registry is not None
-        else "the primary's settings aren't ours: this demo posts to the hub in its place"
-    )
     far = " and ".join(
         f"{place.name}, {show_seconds(place.round_trip_seconds)} away" for place in PLACES
     )
+    told = (
+        "The primary was started again and posts its notifications to the hub."
+        if fleet.primary.registry is not None
+        else "The primary's settings aren't ours: the demo posts to the hub in its place."
+    )
     return (
-        f"A hub beside the primary ({told}) and two more regions: {far}.\n"
-        "What is pushed arrives there before anybody pulls it."
+        f"A hub beside the primary, and two more regions: {far}.\n{told}"
+        " What is pushed arrives before anybody pulls it."
     )
 
 
@@ -60,19 +59,18 @@ def suggestions(scene: Scene, fleet: Fleet) -> str:
     creds = f"{login.username}:{login.password}" if login else ""
     pulls, pushes = (f" --{side}-creds {creds}" if creds else "" for side in ("src", "dest"))
     near = scene.near.replica.address
-    repository = f"{scene.primary.repository}-service"
+    repository = scene.primary.repository
     exports = "".join(
         f"  export {name}={value}\n" for name, value in fleet.hub.operator.variables.items()
     )
     regions = "".join(
-        f"  {told.place.name:<13} {told.region.replica.address:<23} metrics:"
-        f" http://{told.region.replica.ops}/metrics\n"
+        f"  {told.name:<13} {told.replica.address:<23} metrics: http://{told.replica.ops}/metrics\n"
         for told in fleet.regions
     )
     return f"""\
 Still running until Ctrl-C. Try:
   pull:         skopeo copy --src-tls-verify=false{pulls} \\
-                    docker://{near}/{scene.primary.repository}:1.0 dir:$(mktemp -d)
+                    docker://{near}/{repository}:1.0 dir:$(mktemp -d)
   metrics:      curl -s http://{scene.near.replica.ops}/metrics
   an outage:    curl -X POST http://{scene.near.link.control}/refuse     (then pull again)
   its end:      curl -X POST http://{scene.near.link.control}/restore
@@ -83,7 +81,7 @@ The hub, {fleet.hub.url} (metrics: http://{fleet.hub.ops}/metrics), and its regi
   export PATH={Path(sys.executable).parent}:$PATH
 {exports}\
   push again:   skopeo copy --dest-tls-verify=false{pushes} \\
-                    oci:{fleet.folder}/service:1.0 docker://{scene.primary.place}/{repository}:2.0
-  then:         proxima wait {repository}:2.0 --all
+                    oci:{fleet.folder}/image4:{NEWS_TAG} docker://{scene.primary.place}/{repository}:4.1
+  then:         proxima wait {repository}:4.1 --all
   the log:      proxima logs --follow
   the regions:  proxima replicas list"""

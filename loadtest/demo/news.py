@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loadtest.demo.client import Client
-from loadtest.demo.fleet import PLACES, Fleet, ToldRegion
+from loadtest.demo.fleet import NEWS_TAG, PLACES, Fleet, ToldRegion
 from loadtest.demo.measure import measure
 from loadtest.demo.promise import (
     Cost,
@@ -34,7 +34,7 @@ class News:
         self._fleet = fleet
         self._table = table
         self._shell = Shell(fleet.hub.operator)
-        self._repository = f"{fleet.primary.repository}-service"
+        self._repository = fleet.primary.repository
         self._clients = 0
 
     def run(self) -> None:
@@ -42,13 +42,13 @@ class News:
 
         Raises: ProgramFailed
         """
-        image = make_image(self._fleet.folder / "service", 4, LAYER_SIZES_BYTES, "1.0")
+        image = make_image(self._fleet.folder / "image4", 4, LAYER_SIZES_BYTES, NEWS_TAG)
         self._join()
         arrived = self._push(image)
         self._table.open()
         for region, cost in zip(self._fleet.regions, arrived, strict=True):
             promise = crosses_once(image, cost)
-            self._table.add(Row(f"pushed, then complete in {region.place.name}", cost, promise))
+            self._table.add(Row(f"pushed, then complete in {region.name}", cost, promise))
         for region in self._fleet.regions:
             for row in self._pulls(region, image):
                 self._table.add(row)
@@ -62,7 +62,8 @@ class News:
             self._shell.run(
                 "replicas", "create", "--region", place.name, "--write-token", token_file
             )
-            self._fleet.join(place)
+            joined = self._fleet.join(place)
+            self._shell.show("replica", *joined.flags)
         self._shell.run("replicas", "list")
 
     def _push(self, image: Image) -> list[Cost]:
@@ -73,8 +74,8 @@ class News:
         publisher.push(image)
         seconds, pushed_at = time.monotonic() - started, time.time()
         print(
-            f"An image of {show_bytes(image.total_bytes)} was pushed to the primary itself, in"
-            f" {show_seconds(seconds)}. Nobody pulls it.\n"
+            f"{self._repository}:{image.tag}, {show_bytes(image.total_bytes)}, was pushed to the"
+            f" primary itself, in {show_seconds(seconds)}. Nobody pulls it.\n"
         )
         self._tell("manifest.pushed", image)
         self._shell.run("wait", f"{self._repository}@{image.digest}", "--all")
@@ -84,7 +85,7 @@ class News:
         return arrived
 
     def _pulls(self, region: ToldRegion, image: Image) -> Iterator[Row]:
-        link, replica = region.region.link, region.region.replica
+        link, replica = region.link, region.replica
         far = show_seconds(region.place.round_trip_seconds)
         direct = self._pull(region, link.address, image)
         yield Row(f"pull from the primary, {far} away", direct, direct=direct)
@@ -92,14 +93,14 @@ class News:
         is_proven = self._fleet.primary.registry is not None
         first = self._pull(region, replica.address, image)
         promise = asks_only_for_the_right(first) if is_proven else fetches_no_blob(first)
-        yield Row(f"pull in {region.place.name}", first, promise, direct)
+        yield Row(f"pull in {region.name}", first, promise, direct)
         again = self._pull(region, replica.address, image)
         promise = crosses_nothing(again) if is_proven else fetches_no_blob(again)
         yield Row("the same again, by another client", again, promise, direct)
 
     def _pull(self, region: ToldRegion, registry: str, image: Image) -> Cost:
         client = self._client(registry)
-        cost = measure(region.region.link, lambda: client.pull(image))
+        cost = measure(region.link, lambda: client.pull(image))
         client.check(image)
         return cost
 
@@ -115,18 +116,18 @@ class News:
             print(f"The primary doesn't delete, so that isn't shown: {error}")
             return
         deleted_at = time.time()
-        print("It was deleted at the primary.\n")
+        print(f"{self._repository}:{image.tag} was deleted at the primary.\n")
         self._tell("manifest.deleted", image)
         gone = self._costs(before, deleted_at, self._entries(image, "deletion"))
         self._shell.run("logs", "--repository", self._repository, "--tag", image.tag)
         self._table.open()
         for region, cost in zip(self._fleet.regions, gone, strict=True):
-            is_found = self._client(region.region.replica.address).finds(image)
-            row = f"deleted, then gone in {region.place.name}"
+            is_found = self._client(region.replica.address).finds(image)
+            row = f"deleted, then gone in {region.name}"
             self._table.add(Row(row, cost, is_unknown(is_found=is_found)))
 
     def _counts(self) -> list[LinkCounts]:
-        return [region.region.link.counts() for region in self._fleet.regions]
+        return [region.link.counts() for region in self._fleet.regions]
 
     def _costs(
         self, before: list[LinkCounts], since: float, entries: Mapping[str, dict[str, Any]]
@@ -134,7 +135,7 @@ class News:
         """Give what it took each region, by its entry of the log."""
         costs = []
         for region, was, now in zip(self._fleet.regions, before, self._counts(), strict=True):
-            seconds = max(0.0, entries[region.place.name]["ended_at"] - since)
+            seconds = max(0.0, entries[region.name]["ended_at"] - since)
             down_bytes, up_bytes = now.down_bytes - was.down_bytes, now.up_bytes - was.up_bytes
             costs.append(Cost(seconds, down_bytes, up_bytes))
         return costs

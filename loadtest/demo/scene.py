@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from loadtest.address import Address
 from loadtest.link import LinkSettings
 from loadtest.login import Login
-from loadtest.programs import LinkProgram, ProgramFailed, Replica, StockRegistry
+from loadtest.programs import Join, LinkProgram, ProgramFailed, Replica, StockRegistry
 from loadtest.programs.settings import Sections, laid_over
 
 LINK = LinkSettings(round_trip_seconds=0.040, rate_bytes_per_second=100e6)
@@ -105,9 +105,12 @@ def replica_behind(
     folder: Path,
     primary: Primary,
     link_settings: LinkSettings,
+    join: Join | None = None,
     settings: Sections | None = None,
 ) -> Region:
     """Run a link to the primary and a replica behind it, for as long as *stack* is open.
+
+    One that joins a hub hears from it what its primary is.
 
     Raises: ProgramFailed
     """
@@ -116,7 +119,7 @@ def replica_behind(
     origins = {"primary": {"trusted_origins": trusted, "storage_origins": trusted}}
     replica = Replica(
         folder / "replica",
-        primary=primary.url,
+        primary=join or primary.url,
         connect_to=link.address,
         settings=laid_over(origins, settings or {}),
     )

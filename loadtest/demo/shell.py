@@ -16,6 +16,10 @@ class Shell:
         for name, value in self._operator.variables.items():
             print(f"  $ export {name}={value}")
 
+    def show(self, *arguments: str) -> None:
+        """Show a verb that goes on by itself, less what says where it listens and keeps things."""
+        print(f"  $ {self._operator.as_typed(*arguments)} ... &\n", flush=True)
+
     def run(self, *arguments: str) -> None:
         """Show a verb and what it prints, and a blank line.
 

@@ -7,13 +7,14 @@ from loadtest.programs.nginx import Nginx
 from loadtest.programs.operator import Operator
 from loadtest.programs.program import Program, ProgramFailed
 from loadtest.programs.registry import StockRegistry
-from loadtest.programs.replica import Replica
+from loadtest.programs.replica import Join, Replica
 from loadtest.programs.skopeo import Skopeo
 from loadtest.programs.tiny import TinyPrimary
 
 __all__ = [
     "Certificate",
     "Hub",
+    "Join",
     "LinkProgram",
     "Nginx",
     "Operator",

@@ -139,14 +139,16 @@ class Program:
             process.kill()
             process.wait()
 
-    def _wait_until(self, is_ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _START_SECONDS
+    def _wait_until(
+        self, is_ready: Callable[[], bool], limit_seconds: float = _START_SECONDS
+    ) -> None:
+        deadline = time.monotonic() + limit_seconds
         while not is_ready():
             if self._process is None or self._process.poll() is not None:
                 raise ProgramFailed(f"{self.name} ended at its start:\n{self._tail()}")
             if time.monotonic() > deadline:
                 raise ProgramFailed(
-                    f"{self.name} isn't ready after {_START_SECONDS:.0f} s:\n{self._tail()}"
+                    f"{self.name} isn't ready after {limit_seconds:.0f} s:\n{self._tail()}"
                 )
             time.sleep(_POLL_SECONDS)
 
@@ -157,7 +159,7 @@ class Program:
         """
         self._wait_until(lambda: answers(address))
 
-    def wait_for_event(self, event: str) -> dict[str, Any]:
+    def wait_for_event(self, event: str, limit_seconds: float = _START_SECONDS) -> dict[str, Any]:
         """Give the JSON line with *event* that it has logged since its start.
 
         Raises: ProgramFailed: the program has ended, or it takes too long.
@@ -168,7 +170,7 @@ class Program:
             found.update(self._find_event(event))
             return bool(found)
 
-        self._wait_until(has_said_it)
+        self._wait_until(has_said_it, limit_seconds)
         return found
 
     def _find_event(self, event: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Debian's docker-registry: open, with a password, or as a proxy of another (its own mode)."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,20 @@ from loadtest.programs.program import Program
 THROWAWAY_LOGIN = Login("demo", "nearest-region")
 _THROWAWAY_HTPASSWD = "demo:$2y$05$CRrNbvCokhh64ip9staGgeI5FBDPncB/rtuG1rZQPmOLffkpKu9la\n"
 
+_REQUEST = re.compile(r'^\S+ \S+ \S+ \[[^\]]+\] "(\S+) ([^ ?]+)', re.MULTILINE)
+
 
 class StockRegistry(Program):
     """A registry with its data in a folder; `end` and `start` keep the address and the data."""
 
     def __init__(
-        self, folder: Path, *, name: str = "registry", login: bool = False, proxy_of: str = ""
+        self,
+        folder: Path,
+        *,
+        name: str = "registry",
+        login: bool = False,
+        proxy_of: str = "",
+        logs_requests: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._listen = free_address()
@@ -26,6 +36,8 @@ class StockRegistry(Program):
         self.url = f"http://{self.address}"
         self.login = THROWAWAY_LOGIN if login else None
         settings = self._settings(folder)
+        if logs_requests:
+            settings["log"]["accesslog"]["disabled"] = False
         if login:
             passwords = folder / "htpasswd"
             passwords.write_text(_THROWAWAY_HTPASSWD)
@@ -37,8 +49,13 @@ class StockRegistry(Program):
         command = ["docker-registry", "serve", str(self._config)]
         super().__init__(name, command, folder, self._ready)
 
-    def notify(self, url: str, headers: Mapping[str, str]) -> None:
-        """Let it post its notifications to *url* from its next start on."""
+    def notify(
+        self, url: str, headers: Mapping[str, str], ignored_types: Sequence[str] = ()
+    ) -> None:
+        """Let it post its notifications to *url* from its next start on.
+
+        ignored_types: media types of what it tells nothing of.
+        """
         endpoint = {
             "name": "proxima",
             "url": url,
@@ -46,10 +63,15 @@ class StockRegistry(Program):
             "timeout": "1s",
             "threshold": 5,
             "backoff": "1s",
-            "ignore": {"actions": ["pull"]},
+            "ignore": {"actions": ["pull"], "mediatypes": list(ignored_types)},
         }
         settings = json.loads(self._config.read_text())
         self._write(settings | {"notifications": {"endpoints": [endpoint]}})
+
+    def requests(self, method: str, part: str) -> Counter[str]:
+        """Count the requests so far by path, of those with *part* in theirs; it has to log them."""
+        found = _REQUEST.findall(self.log.read_text("utf-8", "replace"))
+        return Counter(path for verb, path in found if verb == method and part in path)
 
     def _write(self, settings: dict[str, Any]) -> None:
         self._config.write_text(json.dumps(settings, indent=2))  # JSON is YAML

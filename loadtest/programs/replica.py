@@ -1,5 +1,6 @@
 """The replica under test."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from loadtest.programs.certificate import Certificate
@@ -9,14 +10,30 @@ from loadtest.programs.settings import Section, Sections, as_toml, laid_over
 _LISTEN: dict[str, object] = {"ops": "127.0.0.1:0", "drain_limit": "3s"}
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The hub that says what a replica needs to know, and the file with its join token."""
+
+    hub_url: str
+    token_file: Path
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that join it."""
+        return ("--join", self.hub_url, "--token-file", str(self.token_file))
+
+
 class Replica(Program):
-    """`proxima replica` with a store in *folder*; settings are design 9's, by section and key."""
+    """`proxima replica` with a store in *folder*; settings are design 9's, by section and key.
+
+    *primary* is its URL, or the hub that says it and more; settings go before what a hub says.
+    """
 
     def __init__(
         self,
         folder: Path,
         *,
-        primary: str,
+        primary: str | Join,
         connect_to: str = "",
         certificate: Certificate | None = None,
         settings: Sections | None = None,
@@ -33,8 +50,9 @@ class Replica(Program):
             own["tls"] = certificate.settings
         config = folder / "replica.toml"
         config.write_text(as_toml(laid_over(own, settings or {})))
+        knows = primary.flags if isinstance(primary, Join) else ("--primary", primary)
         command = python_module(
-            "proxy", "replica", "--primary", primary, "--listen", "127.0.0.1:0",
+            "proxy", "replica", *knows, "--listen", "127.0.0.1:0",
             "--store", str(self.store), "--config", str(config),
         )  # fmt: skip
         super().__init__(name, command, folder, self._ready)

@@ -115,7 +115,7 @@ class History:
         """Note that work on a job begins."""
         reference = job.target.reference
         entry = Entry(
-            uuid.uuid4().hex,
+            _id_of(job),
             job.target.repository,
             "" if reference is None else str(reference),
             job.target.kind,
@@ -205,6 +205,13 @@ def _entry(document: object) -> Entry:
     fields = json.loads(str(document))
     state = fields.pop("state")
     return Entry(**fields, end=None if state == RUNNING else CopyEnd(state))
+
+
+def _id_of(job: Job) -> str:
+    """Give what names a job for good, however often it is tried."""
+    target = job.target
+    text = f"{target.kind} {target.repository} {target.reference} {job.made} {job.first_at!r}"
+    return uuid.uuid5(uuid.NAMESPACE_OID, text).hex
 
 
 def _with(entry: Entry, outcome: Outcome) -> Entry:

@@ -188,9 +188,10 @@ class Targets:
             fetched = await self._means.fetcher.manifest(pull)
         except Absent as exc:
             _require_confirmed(exc)
-            if job.is_deletion:
-                await self._here.writes.deleted(ManifestDelete(repository, digest))
-                await self._blob_gone(repository, digest)
+            if not job.is_deletion:
+                return Untouched("the primary has no such manifest")
+            await self._here.writes.deleted(ManifestDelete(repository, digest))
+            await self._blob_gone(repository, digest)
             return Removed()
         copy = self._copy(job)
         return await self._with_referrers(job, copy, await copy.of(fetched))

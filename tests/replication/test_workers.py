@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.replication import workers
+from proxy.replication.history import Entry
 from proxy.replication.work import Trigger
 from proxy.telemetry.labels import CopyEnd
 from tests.conftest import Opened
@@ -35,6 +36,17 @@ async def _woken(replica: Told) -> None:
     replica.replication.journal.has_news.set()
 
 
+def ended(replica: Told, attempts: int) -> Entry:
+    """Wait until the only job has been tried so often, and give its entry."""
+
+    def found() -> list[Entry]:
+        return [each for each in replica.wait_done() if each.attempts == attempts]
+
+    wait_until(found, what=f"{attempts} attempts")
+    (entry,) = found()
+    return entry
+
+
 def test_what_fails_comes_again(upstream: HostileUpstream) -> None:
     """F22: a copy that the primary breaks off is made again after a while, and completes; nothing
     is fetched twice for it.
@@ -49,8 +61,8 @@ def test_what_fails_comes_again(upstream: HostileUpstream) -> None:
         assert (failed.end, failed.attempts) == (CopyEnd.FAILED, 1)
         assert tags(replica.running.store, REPOSITORY) == {}
         pass_time(replica, 11)
-        _, done = replica.wait_done(2)
-        assert (done.end, done.attempts) == (CopyEnd.COMPLETE, 2)
+        done = ended(replica, attempts=2)
+        assert (done.end, done.id) == (CopyEnd.COMPLETE, failed.id)
     served = [seen.path for seen in upstream.seen if "/blobs/" in seen.path and seen.status == 200]
     assert len(served) == len(set(served))
 
@@ -63,8 +75,7 @@ def test_what_stays_refused_is_given_up(upstream: HostileUpstream) -> None:
         replica.tell(TAG)
         replica.wait_done()
         pass_time(replica, 3601)
-        _, dead = replica.wait_done(2)
-        assert dead.end is CopyEnd.DEAD
+        assert ended(replica, attempts=2).end is CopyEnd.DEAD
         assert replica.backlog == {}
         found = replica.running.thread.run(replica.replication.journal.dead(9))
         assert [str(job.target) for job, _ in found] == [f"{REPOSITORY}:{TAG}"]
@@ -78,12 +89,10 @@ def test_an_outage_gives_nothing_up(upstream: HostileUpstream) -> None:
         replica.tell(TAG)
         replica.wait_done()
         pass_time(replica, 7200)
-        _, failed = replica.wait_done(2)
-        assert failed.end is CopyEnd.FAILED
+        assert ended(replica, attempts=2).end is CopyEnd.FAILED
         upstream.restore()
         pass_time(replica, 60)  # the breaker's time, too
-        *_, done = replica.wait_done(3)
-        assert done.end is CopyEnd.COMPLETE
+        assert ended(replica, attempts=3).end is CopyEnd.COMPLETE
 
 
 def test_news_pass_a_backfill(upstream: HostileUpstream) -> None:

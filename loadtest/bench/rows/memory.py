@@ -44,7 +44,7 @@ def _watch(state: str, replica: Replica, digests: list[str], room: Path) -> Meas
     client.get(f"manifests/{index['manifests'][0]['digest']}")  # it announces the blobs' sizes
     urls = [client.url(f"blobs/{digest}") for digest in digests]
     before = replica.rss_bytes
-    with _sampled(replica) as samples:
+    with sampled(replica) as samples:
         downloads: Downloads = download_at_once(urls, room)
     pulled = sum(transfer.size_bytes for transfer in downloads.transfers)
     return Measurement(
@@ -57,7 +57,7 @@ def _watch(state: str, replica: Replica, digests: list[str], room: Path) -> Meas
 
 
 @contextmanager
-def _sampled(replica: Replica) -> Iterator[list[int]]:
+def sampled(replica: Replica) -> Iterator[list[int]]:
     """Give the replica's resident memory, sampled for the length of the block."""
     samples = [replica.rss_bytes]
     is_over = threading.Event()
