@@ -1,7 +1,7 @@
 """The second part: what is pushed to the primary arrives in two regions before anybody pulls it."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from loadtest.demo.client import Client
@@ -64,6 +64,7 @@ class News:
             )
             joined = self._fleet.join(place)
             self._shell.show("replica", *joined.flags)
+        _wait_until(self._is_everybody_following, "each replica follows the hub")
         self._shell.run("replicas", "list")
 
     def _push(self, image: Image) -> list[Cost]:
@@ -78,7 +79,7 @@ class News:
             f" primary itself, in {show_seconds(seconds)}. Nobody pulls it.\n"
         )
         self._tell("manifest.pushed", image)
-        self._shell.run("wait", f"{self._repository}@{image.digest}", "--all")
+        self._shell.run("wait", f"{self._repository}@{image.digest}", "--all", "--timeout", "60s")
         arrived = self._costs(before, pushed_at, self._entries(image, "image"))
         self._shell.run("logs", "--repository", self._repository)
         self._shell.run("replicas", "list")
@@ -143,14 +144,17 @@ class News:
     def _entries(self, image: Image, what: str) -> dict[str, dict[str, Any]]:
         """Give, by region, what the log says of the tag once each region is done with it."""
         query = f"/v1/logs?repository={self._repository}&tag={image.tag}&state=complete"
-        deadline = time.monotonic() + _DONE_SECONDS
-        while time.monotonic() < deadline:
+
+        def done() -> dict[str, dict[str, Any]]:
             entries = self._fleet.hub.ask(query)["entries"]
-            done = {entry["region"]: entry for entry in entries if entry["what"] == what}
-            if len(done) == len(PLACES):
-                return done
-            time.sleep(_POLL_SECONDS)
-        raise ProgramFailed(f"{what} of {image.tag}: not done in each region, see `proxima logs`")
+            return {entry["region"]: entry for entry in entries if entry["what"] == what}
+
+        _wait_until(lambda: len(done()) == len(PLACES), f"each region's log has the {what}")
+        return done()
+
+    def _is_everybody_following(self) -> bool:
+        replicas = self._fleet.hub.ask("/v1/replicas")["replicas"]
+        return all(replica["status"] and replica["status"]["cursor"] for replica in replicas)
 
     def _tell(self, event: str, image: Image) -> None:
         """Tell the hub what happened, where the primary can't."""
@@ -170,3 +174,11 @@ class News:
         self._clients += 1
         folder = self._fleet.folder / f"client{self._clients}"
         return Client(folder, registry, self._repository, self._fleet.primary.login)
+
+
+def _wait_until(is_so: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _DONE_SECONDS
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise ProgramFailed(f"not within {_DONE_SECONDS:.0f} s: {what}")
+        time.sleep(_POLL_SECONDS)

@@ -101,7 +101,7 @@ class Hub(Program):
 
 
 def joining(hub_url: str, token_file: Path) -> Sections:
-    """Give the settings of a replica that follows the hub at *hub_url*, and joins by hand."""
+    """Give the settings of a replica that follows the hub at *hub_url*."""
     return {
         "replication": {"source": "hub", "hub_url": hub_url, "token_file": str(token_file)},
     }

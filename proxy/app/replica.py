@@ -272,7 +272,13 @@ class Replica:
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Tell of work that ended by a fault: nothing waits for it that would."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._telemetry.log.error("task.crashed", task=task.get_name(), error=repr(failure))
 
     # --- the end ----------------------------------------------------------------------------------
 

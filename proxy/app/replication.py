@@ -9,6 +9,7 @@ from functools import partial
 from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
 from proxy.app.repair import Repair, build_repair, primary_there
+from proxy.app.standing import Work, keep_running
 from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
 from proxy.oci.digest import Digest
@@ -84,17 +85,19 @@ class Replication:
 
     async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
         """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.workers.run())
-            tasks.create_task(self.status.run())
-            tasks.create_task(self.completing.run())
-            tasks.create_task(self.repair.backfill.run(self.clock, log))
-            tasks.create_task(self.repair.reconciler.run())
-            if (following := self.news.following) is not None:
-                reporter = Reporter(following.hub, self.history, self.status.now, log)
-                tasks.create_task(reporter.run())
-                forget = chain.fill.forget_negatives
-                tasks.create_task(following.run(self.journal, forget, on_settings))
+        works: dict[str, Work] = {
+            "workers": self.workers.run,
+            "status": self.status.run,
+            "completing": self.completing.run,
+            "backfill": partial(self.repair.backfill.run, self.clock, log),
+            "reconcile": self.repair.reconciler.run,
+        }
+        if (following := self.news.following) is not None:
+            reporter = Reporter(following.hub, self.history, self.status.now, log)
+            works["reports"] = reporter.run
+            forget = chain.fill.forget_negatives
+            works["following"] = partial(following.run, self.journal, forget, on_settings)
+        await keep_running(works, log)
 
     def watch(self, metrics: Metrics) -> None:
         """Show how far behind this region is."""

@@ -246,9 +246,9 @@ class Backfill:
         )
 
     def _eta_seconds(self, left: int) -> float | None:
-        if not self._ledger.standing.is_planned:
-            return None
-        if left == 0:
+        if left == 0 and self.is_finished:
             return 0.0
+        if not self._samples:
+            return None
         (first_at, first), (last_at, last) = self._samples[0], self._samples[-1]
         return left * (last_at - first_at) / (last - first) if last > first else None

@@ -1,5 +1,6 @@
 """The plan: which jobs an event makes. A job brings what the primary says when it is done."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
@@ -16,6 +17,9 @@ from proxy.oci.platform import Platform
 from proxy.oci.reference import Reference, Repository, Tag
 from proxy.replication.work import Job, Kind, Target, Trigger
 
+_REFERRER = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.[a-z]+)?")
+"""The fallback tag of the referrers API, and cosign's tags after its pattern."""
+
 
 @dataclass(slots=True)
 class Scope:
@@ -27,6 +31,11 @@ class Scope:
     has_repository: Callable[[Repository], bool]
     has_tag: Callable[[Tag], bool]
     platforms: Sequence[Platform] = ()
+
+    def wants(self, repository: Repository, tag: Tag) -> bool:
+        """Say whether a tag is copied; what is signed comes with its signature's tag."""
+        is_wanted = self.has_tag(tag) or _REFERRER.fullmatch(tag) is not None
+        return is_wanted and self.has_repository(repository)
 
     def become(self, other: "Scope") -> None:
         """Take over another one."""

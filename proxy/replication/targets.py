@@ -107,9 +107,6 @@ class Targets:
         except NotStorable as exc:
             return Untouched(str(exc))
 
-    def _is_in_scope(self, repository: Repository, tag: Tag) -> bool:
-        return self._scope.has_repository(repository) and self._scope.has_tag(tag)
-
     def _copy(self, job: Job) -> Copy:
         return Copy(
             self._means,
@@ -122,7 +119,7 @@ class Targets:
 
     async def _tag(self, job: Job, repository: Repository, tag: Tag) -> Outcome:
         pull = ManifestPull(repository, tag, self._means.caller)
-        if not self._is_in_scope(repository, tag):
+        if not self._scope.wants(repository, tag):
             return await self._renewed(job, pull, tag)
         asked_at = self._clock.now()
         try:

@@ -73,6 +73,6 @@ async def following(
         f"{place.url}/v1/events",
         params={"after": cursor},
         headers={"Accept": "text/event-stream", **(headers or place.replica)},
-        timeout=aiohttp.ClientTimeout(total=None, sock_read=20),
+        timeout=aiohttp.ClientTimeout(total=None, sock_read=60),
     ) as answer:
         yield Follower(answer)

@@ -99,13 +99,26 @@ class MovingPrimary(MemoryPrimary):
         return Resolution(Descriptor(image.media_type, digest, len(image.data)), Origin.PRIMARY)
 
 
+class CountedChecks(TagChecks):
+    """Checks that tell how many pulls are at them."""
+
+    pulls = 0
+
+    async def check(self, pull: ManifestPull, tag: Tag) -> Fetched | None:
+        self.pulls += 1
+        try:
+            return await super().check(pull, tag)
+        finally:
+            self.pulls -= 1
+
+
 @dataclass(slots=True)
 class Region:
     """One life of a replica."""
 
     tags: FreshTags
     book: TagBook
-    checks: TagChecks
+    checks: CountedChecks
     marks: Marks
     lease: Lease
     subscription: Subscription
@@ -145,7 +158,7 @@ async def opened_region(
         book = TagBook(ground.tree, sidecar, clock, log)
         times = TagTimes(rules, book.age, HubAssurance(lease, marks))
         fetcher = Fetcher(primary, has_own_identity=False)
-        checks = TagChecks(ground.fill, book, fetcher, times, clock)
+        checks = CountedChecks(ground.fill, book, fetcher, times, clock)
         tags = FreshTags(ground.fill, book, checks, times, log)
         intake = Intake(journal, marks, lease, ground.fill.forget_negatives, log)
         try:

@@ -1,7 +1,7 @@
 """C16, C17, settled 12 to 14: how old a tag may be that a replica shows, whatever befalls events.
 
 The model knows what each tag named when. Held against it, at every pull:
-- never an older state than was shown before, whatever happens;
+- never an older state than was shown before it began, whatever happens;
 - while the primary answers: never a state older than an event that the replica has taken; under
   the lease never one older than an event that reached the hub more than a lease's length ago, nor
   one that ended longer ago than `idle_verify` and one round trip; without it none that ended
@@ -67,6 +67,7 @@ class Pulling:
     is_leased: bool
     is_promised: bool
     told_of: int
+    shown: int
 
 
 class LossyPrimary(RuleBasedStateMachine):
@@ -276,16 +277,19 @@ class LossyPrimary(RuleBasedStateMachine):
                 is_leased,
                 not self.primary.is_away,
                 self.told_of[tag],
+                self.shown[tag],
             )
         )
-        await settled(lambda: task.done() or self.primary.waiting)
-        await settled(lambda: task.done() or self._all_wait())
         if self.primary.gate is None:
-            await settled(lambda: self.region.checks_running == 0)
+            await settled(lambda: task.done() and self.region.checks_running == 0)
+        else:
+            await settled(self._all_wait)
 
     def _all_wait(self) -> bool:
-        """Say whether whatever asks the primary waits behind the gate."""
-        return self.primary.waiting >= self.region.checks_running > 0
+        """Say whether each pull has ended or waits for a check, and each check behind the gate."""
+        left = sum(not each.task.done() for each in self.pulling)
+        are_waiting = self.primary.waiting >= self.region.checks_running
+        return are_waiting and self.region.checks.pulls >= left
 
     def _end_those_done(self) -> None:
         done = [each for each in self.pulling if each.task.done()]
@@ -298,9 +302,9 @@ class LossyPrimary(RuleBasedStateMachine):
 
     def _check(self, pull: Pulling, digest: Digest) -> None:
         history = self.primary.histories[pull.tag]
-        states = [n for n in history.states_of(digest) if n >= self.shown[pull.tag]]
+        states = [n for n in history.states_of(digest) if n >= pull.shown]
         assert states, "an older state than was shown before"
-        self.shown[pull.tag] = states[0]
+        self.shown[pull.tag] = max(self.shown[pull.tag], states[0])
         if not pull.is_promised:
             return
         assert states[-1] >= pull.told_of, "older than an event that was taken"
