@@ -61,6 +61,16 @@ class Told:
     newest: dict[Key, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When a client asked for a tag, and what no answer to it may be older than."""
+
+    at: float
+    is_leased: bool
+    shown: int
+    told_of: int
+
+
 class World:
     """Open it as a context manager."""
 
@@ -213,11 +223,15 @@ class World:
 
     def pull(self, key: Key) -> str | None:
         """Pull a tag as a client does; hold the answer against what the primary had."""
-        self.note_told()
-        began_at, is_leased = self.clock.now(), self.is_leased
-        return self.check(key, self._get(key), began_at, is_leased)
+        asked = self._asked(key)
+        return self.check(key, self._get(key), asked)
 
-    def check(self, key: Key, reply: Reply, began_at: float, is_leased: bool) -> str | None:
+    def _asked(self, key: Key) -> Asked:
+        self.note_told()
+        history = self.histories[key]
+        return Asked(self.clock.now(), self.is_leased, history.shown, history.told_of)
+
+    def check(self, key: Key, reply: Reply, asked: Asked) -> str | None:
         """Check that an answer is of a state that may be shown, and note that it was."""
         history = self.histories[key]
         if reply.status not in (200, 404):
@@ -231,15 +245,15 @@ class World:
         assert self.is_away or not is_stale, "stale though the primary answers"
         states = history.fitting(seen, 0)
         assert states, "no state the primary ever had"
-        states = [n for n in states if n >= history.shown]
+        states = [n for n in states if n >= asked.shown]
         assert states, "C17: an older state than was shown before"
         if seen is not None:
-            history.shown = states[0]
+            history.shown = max(history.shown, states[0])
         if self.is_away:
             return seen
-        assert states[-1] >= history.told_of, "C16: older than an event that was taken"
-        bound = (IDLE_VERIFY if is_leased else TTL) + self.longest_trip
-        age = began_at - history.until[states[-1]]
+        assert states[-1] >= asked.told_of, "C16: older than an event that was taken"
+        bound = (IDLE_VERIFY if asked.is_leased else TTL) + self.longest_trip
+        age = asked.at - history.until[states[-1]]
         assert age <= bound, "older than was promised"
         return seen
 
@@ -271,8 +285,7 @@ class World:
         """
         hold = Hold()
         fault = self.upstream.inject(hold, path=MANIFESTS, times=None)
-        self.note_told()
-        began_at, is_leased = self.clock.now(), self.is_leased
+        asked = [self._asked(key) for key in waiting]
         with ThreadPoolExecutor(len(waiting)) as clients:
             replies = [clients.submit(self._get, key) for key in waiting]
             with suppress(NeverHappened):
@@ -283,8 +296,8 @@ class World:
                 self.upstream.heal()
         if self.is_away:
             return
-        for key, reply in zip(waiting, replies, strict=True):
-            self.check(key, reply.result(), began_at, is_leased)
+        for key, reply, each in zip(waiting, replies, asked, strict=True):
+            self.check(key, reply.result(), each)
 
     def _get(self, key: Key) -> Reply:
         repository, tag = key
@@ -417,6 +430,7 @@ class World:
         assert wrong_blobs(store) == set()
         assert list((store / "spool").iterdir()) == []
         assert self.replica.thread.run(self.replica.replication.journal.dead(1)) == []
+        assert "crashed" not in self.replica.log()
         for key in KEYS:
             self.pull_whole(key)
 
