@@ -49,7 +49,7 @@ test: test-programs $(ready)
 
 soak: test-programs $(ready)
 	@PROXIMA_SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py \
-		tests/replication/test_lossy_primary.py $(ARGS)
+		tests/replication/test_lossy_primary.py tests/replication/test_convergence.py $(ARGS)
 
 check: $(ready)
 	$(bin)/ruff check

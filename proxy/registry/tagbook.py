@@ -1,8 +1,9 @@
 """What is known of tags here: in memory, in the tree, and when it was checked in the sidecar.
 
 The tree's link is the authority for the digest; the sidecar only says when it was checked. A
-change counts only if the request behind it started after the one behind the last change, or after
-the tag was dropped, so a tag never shows an older state of the primary than it showed.
+change counts only if the request behind it started after the one behind the last change, after the
+last push was answered, or after the tag was dropped, so a tag never shows an older state of the
+primary than it showed.
 """
 
 import asyncio
@@ -31,13 +32,15 @@ class TagState:
     """What is known of a tag. Times are the clock's `now`, -inf where nothing is known.
 
     `asked_at` is when the request started whose answer this is; `missing_since` when the primary
-    first said that the tag is gone.
+    first said that the tag is gone. After a push, `pushed_at` is when it was answered: a question
+    that started before may have been answered before the push.
     """
 
     digest: Digest
     checked_at: float
     asked_at: float
     missing_since: float | None = None
+    pushed_at: float = NEVER
 
 
 class TagBook:
@@ -91,22 +94,39 @@ class TagBook:
 
     async def apply(
         self, repository: Repository, tag: Tag, digest: Digest, asked_at: float
-    ) -> None:
-        """Let a tag name *digest*, unless something newer was applied meanwhile.
+    ) -> bool:
+        """Let a tag name *digest*; False: something newer was applied meanwhile, and stays.
 
         It counts as checked when the primary was asked: what came of that may have taken long.
         """
-        key = (repository, tag)
-        await self.known(repository, tag)  # what has left memory may be newer
+        return await self._apply((repository, tag), TagState(digest, asked_at, asked_at))
+
+    async def pushed(
+        self, repository: Repository, tag: Tag, digest: Digest, began_at: float
+    ) -> bool:
+        """Let a tag name what was pushed to it by a request that began then and is answered now.
+
+        False: an answer stays that was asked for meanwhile; which of both is older isn't known.
+        """
+        now = self._clock.now()
+        return await self._apply(
+            (repository, tag), TagState(digest, began_at, began_at, pushed_at=now)
+        )
+
+    async def _apply(self, key: Key, fresh: TagState) -> bool:
+        await self.known(*key)  # what has left memory may be newer
         state = self._states.get(key)
-        newest = state.asked_at if state is not None else self._dropped_at.get(key)
-        if newest is not None and newest > asked_at:
-            return
-        self._states.put(key, TagState(digest, asked_at, asked_at))
+        newest = self._dropped_at.get(key)
+        if state is not None:
+            newest = max(state.asked_at, state.pushed_at)
+        if newest is not None and newest > fresh.asked_at:
+            return False
+        self._states.put(key, fresh)
         try:
-            await self._write(repository, tag)
+            await self._write(*key)
         except StoreUnavailable:
-            return  # it is known in memory; the disk learns it at the next check
+            pass  # it is known in memory; the disk learns it at the next check
+        return True
 
     async def _write(self, repository: Repository, tag: Tag) -> None:
         """Bring the disk to what memory says, the link before the row that tells of it."""

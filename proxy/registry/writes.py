@@ -49,10 +49,17 @@ class Writes:
         except StoreUnavailable:
             return
 
+    def now(self) -> float:
+        """Give the time by the clock that tells what came first."""
+        return self._clock.now()
+
     async def manifest_put(
-        self, write: ManifestPut, data: bytes, content_type: str, accepted: str
+        self, write: ManifestPut, data: bytes, content_type: str, accepted: str, began_at: float
     ) -> None:
-        """The primary accepted a manifest and called it *accepted* (a digest, or nothing)."""
+        """The primary accepted a manifest and called it *accepted* (a digest, or nothing).
+
+        began_at: the clock's `now` when the push began; other answers may have come between.
+        """
         await self._fill.forget_negatives()
         digest = _accepted_digest(write, data, accepted)
         try:
@@ -64,7 +71,7 @@ class Writes:
                 await self._tags.drop(write.repository, write.reference)
             return
         if isinstance(write.reference, Tag):
-            await self._tags.apply(write.repository, write.reference, digest, self._clock.now())
+            await self._tags.pushed(write.repository, write.reference, digest, began_at)
             self._sidecar.drop_answers(TAGS, write.repository)
         if (subject := subject_of(data)) is not None:
             self._sidecar.drop_answers(REFERRERS, write.repository, str(subject))

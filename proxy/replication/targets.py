@@ -128,7 +128,9 @@ class Targets:
             return await self._tag_gone(job, repository, tag, exc, asked_at)
         copy = self._copy(job)
         copied = await copy.of(fetched)
-        await self._book.apply(repository, tag, fetched.manifest.descriptor.digest, asked_at)
+        digest = fetched.manifest.descriptor.digest
+        if not await self._book.apply(repository, tag, digest, asked_at):
+            raise NotYet(0, "the tag changed meanwhile")
         return await self._with_referrers(job, copy, copied)
 
     async def _with_referrers(self, job: Job, copy: Copy, copied: Copied) -> Copied:

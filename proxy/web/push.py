@@ -51,6 +51,7 @@ class _Passage:
     exchange: Exchange
     write: Write
     presented: Presented
+    began_at: float
     copy: Copy | None = None
     is_ahead: bool = False
     manifest: bytearray | None = None
@@ -89,7 +90,7 @@ class Pushes:
         exchange.origin = Origin.PRIMARY
         if presented.is_our_token:
             raise Unauthorized("the token is for pulls", error="insufficient_scope")
-        passage = _Passage(exchange, write, presented)
+        passage = _Passage(exchange, write, presented, self._writes.now())
         try:
             await self._prepare(passage)
             answer = await self._forward(passage)
@@ -227,9 +228,9 @@ class Pushes:
                 await self._upload_went_on(passage, write, answer, response)
             case ManifestPut() if answer.status == 201 and passage.manifest is not None:
                 content_type = passage.exchange.request.headers.get("Content-Type", "")
-                digest = answer.header("Docker-Content-Digest")
+                said = (content_type, answer.header("Docker-Content-Digest"))
                 data = bytes(passage.manifest)
-                await self._writes.manifest_put(write, data, content_type, digest)
+                await self._writes.manifest_put(write, data, *said, passage.began_at)
             case ManifestDelete() | BlobDelete() if answer.status < 300:
                 await self._writes.deleted(write)
             case _:

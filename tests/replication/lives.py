@@ -8,6 +8,7 @@ its threads end the system call they are in, its connections break.
 import asyncio
 import os
 import socket
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.fills.in_process import AdvancedClock
 from tests.support.loop_thread import LoopThread
 
 JOIN_SECONDS = 30.0
+LOG_CHARACTERS = 20_000
 
 
 class Lives:
@@ -70,13 +72,21 @@ class Lives:
         """Begin a life."""
         thread = LoopThread("replica").__enter__()
         replica = Replica(self.settings, EventLog(self._descriptor), self.clock)
+        try:
+            thread.run(replica.start())
+        except BaseException:
+            thread.__exit__(None, None, None)
+            raise
         self._now = thread, replica
-        thread.run(replica.start())
 
     def stop(self) -> None:
         """End a life in order."""
         thread, replica = self.thread, self.replica
-        thread.run(replica.stop())
+        try:
+            thread.run(replica.stop())
+        except TimeoutError:
+            _print_tasks(thread)
+            raise
         replica._telemetry.log.flush()
         thread.__exit__(None, None, None)
         self._now = None
@@ -98,6 +108,16 @@ class Lives:
         for path in self.store.glob("proxima.sqlite*"):
             path.unlink()
 
+    def log(self) -> str:
+        """Give what all lives have logged."""
+        if self._now is not None:
+            self.thread.run(_flush(self.replica))
+        return self.log_path.read_text()
+
+    def print_log(self) -> None:
+        """Print the end of the log, for pytest to show beside a failure."""
+        print(self.log()[-LOG_CHARACTERS:])
+
     def close(self) -> None:
         """Bury the killed, once their store and whom they spoke to are gone."""
         if self.is_up:
@@ -105,6 +125,17 @@ class Lives:
         for thread, replica in self._killed:
             _bury(thread, replica)
         os.close(self._descriptor)
+
+
+async def _flush(replica: Replica) -> None:
+    replica._telemetry.log.flush()
+
+
+def _print_tasks(thread: LoopThread) -> None:
+    """Print where the tasks of a life are that doesn't end."""
+    for task in asyncio.all_tasks(thread.loop):
+        print(task)
+        task.print_stack(file=sys.stdout)
 
 
 def _stop_after(loop: asyncio.AbstractEventLoop, turns: int) -> None:
@@ -135,10 +166,12 @@ def _end_threads(replica: Replica) -> None:
 def _hang_up(thread: LoopThread) -> None:
     """End connections and stop listening; the objects keep their descriptors."""
     loop = thread.loop
-    own = loop._ssock.fileno()  # type: ignore[attr-defined]  # the loop's own, by which it wakes
     selector = loop._selector  # type: ignore[attr-defined]
-    descriptors = set(selector.get_map()) | set(loop._transports)  # type: ignore[attr-defined]
-    for descriptor in descriptors - {own}:
+    transports = tuple(loop._transports.values())  # type: ignore[attr-defined]
+    sockets = [each.get_extra_info("socket") for each in transports]
+    descriptors = {each.fileno() for each in sockets} | set(selector.get_map())
+    own = loop._ssock.fileno()  # type: ignore[attr-defined]  # the loop's own, by which it wakes
+    for descriptor in descriptors - {own, -1}:
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as each:
             if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 selector.unregister(descriptor)  # else the loop, once buried, accepts for ever

@@ -22,7 +22,7 @@ from tests.replication.hub_lives import HubLives
 from tests.replication.lives import Lives
 from tests.replication.tag_history import History, Key
 from tests.support.hostile import MANIFESTS, Hold, HostileUpstream, hostile_upstream
-from tests.support.images import Manifest, multi_platform, oci_image
+from tests.support.images import multi_platform, oci_image
 from tests.support.loop_thread import LoopThread
 from tests.support.ports import LOOPBACK, claimed_port
 from tests.support.registry_client import RegistryClient, Reply
@@ -32,9 +32,16 @@ from tests.support.waiting import POLL_SECONDS, NeverHappened, wait_until
 REPOSITORIES = ("shop/api", "shop/web")
 TAGS = ("v1", "latest", "stable")
 KEYS: tuple[Key, ...] = tuple((repository, tag) for repository in REPOSITORIES for tag in TAGS)
-IMAGES = (oci_image("one"), oci_image("two"), multi_platform("three"), oci_image("four"))
-CONTENTS = {each.digest: each.data for image in IMAGES for each in image.all_manifests()} | {
-    each.digest: each.data for image in IMAGES for each in image.all_blobs()
+IMAGES = {
+    "one": oci_image("one"),
+    "two": oci_image("two"),
+    "both": multi_platform("both"),
+    "three": oci_image("three"),
+}
+CONTENTS = {
+    each.digest: each.data
+    for image in IMAGES.values()
+    for each in (*image.all_manifests(), *image.all_blobs())
 }
 ANY_FREE = Address(LOOPBACK, 0)
 TTL, IDLE_VERIFY = 60.0, 600.0
@@ -54,6 +61,16 @@ class Told:
     newest: dict[Key, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When a client asked for a tag, and what no answer to it may be older than."""
+
+    at: float
+    is_leased: bool
+    shown: int
+    told_of: int
+
+
 class World:
     """Open it as a context manager."""
 
@@ -68,7 +85,7 @@ class World:
         self.ever_deleted: set[tuple[str, str]] = set()
         self.linked: set[tuple[str, str]] = set()
 
-    def open(self, first: Mapping[Key, Manifest]) -> None:
+    def open(self, first: Mapping[Key, str]) -> None:
         """Start all of it; the primary has some tags before anybody tells of them."""
         stack = self.stack
         folder = Path(tempfile.mkdtemp(prefix="world-"))
@@ -89,6 +106,8 @@ class World:
         self.replica.start()
 
     def close(self) -> None:
+        """End all of it."""
+        self.replica.print_log()
         self.stack.close()
 
     def _settings(self, folder: Path) -> Settings:
@@ -125,12 +144,13 @@ class World:
         self.ever_deleted |= self.ever_there - there
         self.ever_there |= there
 
-    def has(self, repository: str, manifest: str | None = None) -> bool:
-        """Say whether the primary has a repository, and a manifest in it."""
+    def has(self, repository: str, name: str | None = None) -> bool:
+        """Say whether the primary has a repository, and an image in it."""
         held = self.upstream.contents.repositories.get(repository)
-        return held is not None and (manifest is None or manifest in held.manifests)
+        return held is not None and (name is None or IMAGES[name].digest in held.manifests)
 
-    def push(self, key: Key, image: Manifest) -> Document:
+    def push(self, key: Key, name: str) -> Document:
+        image = IMAGES[name]
         repository, tag = key
         self.change(lambda: void(self.upstream.contents.add(repository, image, tag)))
         return event("manifest.pushed", repository, tag=tag, digest=image.digest)
@@ -141,7 +161,8 @@ class World:
         self.change(lambda: void(held.tags.pop(tag)))
         return event("tag.deleted", repository, tag=tag)
 
-    def delete_manifest(self, repository: str, digest: str) -> Document:
+    def delete_manifest(self, repository: str, name: str) -> Document:
+        digest = IMAGES[name].digest
         held = self.upstream.contents.repositories[repository]
         self.change(lambda: held.forget(digest))
         return event("manifest.deleted", repository, digest=digest)
@@ -202,11 +223,15 @@ class World:
 
     def pull(self, key: Key) -> str | None:
         """Pull a tag as a client does; hold the answer against what the primary had."""
-        self.note_told()
-        began_at, is_leased = self.clock.now(), self.is_leased
-        return self.check(key, self._get(key), began_at, is_leased)
+        asked = self._asked(key)
+        return self.check(key, self._get(key), asked)
 
-    def check(self, key: Key, reply: Reply, began_at: float, is_leased: bool) -> str | None:
+    def _asked(self, key: Key) -> Asked:
+        self.note_told()
+        history = self.histories[key]
+        return Asked(self.clock.now(), self.is_leased, history.shown, history.told_of)
+
+    def check(self, key: Key, reply: Reply, asked: Asked) -> str | None:
         """Check that an answer is of a state that may be shown, and note that it was."""
         history = self.histories[key]
         if reply.status not in (200, 404):
@@ -220,15 +245,15 @@ class World:
         assert self.is_away or not is_stale, "stale though the primary answers"
         states = history.fitting(seen, 0)
         assert states, "no state the primary ever had"
-        states = [n for n in states if n >= history.shown]
+        states = [n for n in states if n >= asked.shown]
         assert states, "C17: an older state than was shown before"
         if seen is not None:
-            history.shown = states[0]
+            history.shown = max(history.shown, states[0])
         if self.is_away:
             return seen
-        assert states[-1] >= history.told_of, "C16: older than an event that was taken"
-        bound = (IDLE_VERIFY if is_leased else TTL) + self.longest_trip
-        age = began_at - history.until[states[-1]]
+        assert states[-1] >= asked.told_of, "C16: older than an event that was taken"
+        bound = (IDLE_VERIFY if asked.is_leased else TTL) + self.longest_trip
+        age = asked.at - history.until[states[-1]]
         assert age <= bound, "older than was promised"
         return seen
 
@@ -236,7 +261,7 @@ class World:
         """Pull a tag and all that it names, which is there if the primary has it."""
         digest = self.pull(key)
         held = self.upstream.contents.repositories.get(key[0])
-        image = next((each for each in IMAGES if each.digest == digest), None)
+        image = next((each for each in IMAGES.values() if each.digest == digest), None)
         if image is None:
             return
         client = RegistryClient(self.replica.url)
@@ -260,8 +285,7 @@ class World:
         """
         hold = Hold()
         fault = self.upstream.inject(hold, path=MANIFESTS, times=None)
-        self.note_told()
-        began_at, is_leased = self.clock.now(), self.is_leased
+        asked = [self._asked(key) for key in waiting]
         with ThreadPoolExecutor(len(waiting)) as clients:
             replies = [clients.submit(self._get, key) for key in waiting]
             with suppress(NeverHappened):
@@ -272,8 +296,8 @@ class World:
                 self.upstream.heal()
         if self.is_away:
             return
-        for key, reply in zip(waiting, replies, strict=True):
-            self.check(key, reply.result(), began_at, is_leased)
+        for key, reply, each in zip(waiting, replies, asked, strict=True):
+            self.check(key, reply.result(), each)
 
     def _get(self, key: Key) -> Reply:
         repository, tag = key
@@ -366,8 +390,9 @@ class World:
         def is_done() -> bool:
             if reconciler.proven_at >= since:
                 return True
-            if self.clock.now() < reconciler._retry_at:
-                self.pass_time(reconciler._retry_at - self.clock.now())
+            left = max(reconciler._retry_at, reconciler._next_at) - self.clock.now()
+            if left > 0:  # one that began before has ended
+                self.pass_time(left)
             return False
 
         self.pass_time(RECONCILE_EVERY * 1.2)
@@ -397,7 +422,7 @@ class World:
         wanted = {
             (repository, each.digest)
             for repository in held
-            for image in IMAGES
+            for image in IMAGES.values()
             if image.digest in held[repository].tags.values()
             for each in (*image.all_manifests(), *image.all_blobs())
         }
@@ -405,6 +430,7 @@ class World:
         assert wrong_blobs(store) == set()
         assert list((store / "spool").iterdir()) == []
         assert self.replica.thread.run(self.replica.replication.journal.dead(1)) == []
+        assert "crashed" not in self.replica.log()
         for key in KEYS:
             self.pull_whole(key)
 
