@@ -54,6 +54,7 @@ class Workers:
         self._log = telemetry.log
         self._metrics = telemetry.metrics
         self._tasks: dict[asyncio.Task[None], Job] = {}
+        self._is_draining = False
 
     @property
     def running(self) -> int:
@@ -67,16 +68,27 @@ class Workers:
                 await self._start_due()
                 await self._wait()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._let_go()
+
+    async def drain(self) -> None:
+        """Begin nothing more, and let go of what is being done: the next start begins it anew.
+
+        Before fills are ended, so that it isn't taken for a failure and put off.
+        """
+        self._is_draining = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _start_due(self) -> None:
         most = self._limits.concurrent - len(self._tasks)
-        if most <= 0:
+        if most <= 0 or self._is_draining:
             return
         for job in await self._journal.hand_out(most, self._below):
-            if job.priority > self._below:
+            if not self._is_wanted(job):
                 self._journal.give_back(job)
                 continue
             task = asyncio.create_task(self._do(job))
@@ -89,6 +101,9 @@ class Workers:
         later = sum(job.priority is Priority.BACKFILL for job in self._tasks.values())
         is_full = later >= max(1, self._limits.concurrent // 2)
         return Priority.REPAIR if is_full else Priority.BACKFILL
+
+    def _is_wanted(self, job: Job) -> bool:
+        return job.priority <= self._below and not self._is_draining
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
