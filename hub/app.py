@@ -118,7 +118,7 @@ class Hub:
 
     def _routes(self, secrets: HubSecrets, parked: ParkedLetters) -> list[web.RouteDef]:
         settings, telemetry, clock = self._settings, self._telemetry, self._clock
-        intake = Intake(self._log, parked, self._proof.takes, clock, telemetry)
+        intake = Intake(self._log, parked, self._proof, clock, telemetry)
         receiving = settings.receiving
         authenticity = Authenticity(
             (each.reveal() for each in secrets.senders),
