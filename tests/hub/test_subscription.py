@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from hub.members import Member
 from hub.subscription import feed, sse
 from tests.hub.follower import Follower, following
 from tests.hub.place import Place, pushed, running_hub
@@ -176,6 +177,30 @@ async def test_a_replica_that_is_deleted_is_let_go(place: Place) -> None:
         assert {each.event for each in await theirs.rest()} == {"heartbeat"}
         await place.post(pushed("v1"))
         assert (await mine.next()).tag == "v1"
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["draining", "forgotten"])
+async def test_a_replica_that_is_deleted_as_it_joins_is_let_go(
+    place: Place, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    """One that may no more once it was asked for, but had no stream yet, gets none that stays."""
+    token, asked = "token-replica", []
+    real = place.members.by_token
+
+    async def deleted_after(given: str) -> Member | None:
+        found = await real(given)
+        if not asked:
+            place.hub._feed.end("replica")  # there is nothing to be ended yet
+            place.members.by.pop(token)
+            if is_known:
+                place.members.add("replica", may_follow=False)
+        asked.append(given)
+        return found
+
+    monkeypatch.setattr(place.members, "by_token", deleted_after)
+    async with asyncio.timeout(10), following(place) as follower:
+        assert {each.event for each in await follower.rest()} == {"heartbeat"}
+    assert (len(asked), len(place.hub._feed)) == (2, 0)
 
 
 async def test_a_replica_that_comes_back_again_and_again_has_few_streams(place: Place) -> None:
