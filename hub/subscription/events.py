@@ -14,6 +14,7 @@ from hub.web.application import route
 from hub.web.bearers import member_of
 
 PAGE_EVENTS = 500
+PIECE_BYTES = 64 << 10  # what a write may leave in the buffers of a connection that is slow
 WRITE_SECONDS = 30.0
 
 
@@ -99,8 +100,10 @@ class Subscriptions:
 
 
 async def _write(response: web.StreamResponse, chunk: bytes) -> None:
-    async with asyncio.timeout(WRITE_SECONDS):
-        await response.write(chunk)
+    """Write a chunk of any size, with so much time for each piece."""
+    for start in range(0, len(chunk), PIECE_BYTES):
+        async with asyncio.timeout(WRITE_SECONDS):
+            await response.write(chunk[start : start + PIECE_BYTES])
 
 
 class _BrokenOff(Exception):

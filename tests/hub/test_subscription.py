@@ -10,7 +10,7 @@ import pytest
 from hub.members import Member
 from hub.subscription import feed, sse
 from tests.hub.follower import Follower, following
-from tests.hub.place import Place, pushed, running_hub
+from tests.hub.place import ADMIN, Place, pushed, running_hub
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.waiting import eventually
 
@@ -251,6 +251,25 @@ async def test_who_does_not_keep_up_is_cut_and_slows_nobody(tmp_path: Path) -> N
                 await eventually(lambda: place.hub._feed.following() == {"replica"}, 5)
             assert place.events("stream.cut")[0]["replica"] == "stalled"
             assert (await place.metrics()).value("proxima_hub_cut_streams_total") == 1
+
+
+async def test_a_replay_cuts_nobody(tmp_path: Path) -> None:
+    """A tick of many times the bound reaches those who keep up, whole and in order."""
+    async with running_hub(tmp_path, subscription__buffer="64KiB") as place:
+        await fill(place, 0, 3000)
+        await eventually(lambda: place.hub._feed.position == 3000)
+        other = place.members.add("other")
+        async with following(place, 3000) as mine, following(place, 3000, other) as theirs:
+            await eventually(lambda: len(place.hub._feed) == 2)
+            status, document = await place.ask("POST", "/v1/replay", ADMIN, {"after": 0})
+            assert (status, document["replayed"]) == (200, 3000)
+            await place.post(pushed("last"))
+            seen = await asyncio.gather(mine.notices(3001), theirs.notices(3001))
+        expected = [*(f"v{tag}" for tag in range(3000)), "last"]
+        assert all([each.tag for each in one] == expected for one in seen)
+        size = sum(len(chunk) for seq, chunk in place.hub._feed._recent if seq <= 6000)
+        assert size > 10 * place.settings.subscription.buffer
+        assert place.events("stream.cut") == []
 
 
 async def test_two_hundred_replicas_are_kept_current(place: Place) -> None:
