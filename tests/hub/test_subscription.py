@@ -7,10 +7,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from config import ConfigError
 from hub.members import Member
 from hub.subscription import feed, sse
+from proxy.net.hub import SILENCE_SECONDS
 from tests.hub.follower import Follower, following
-from tests.hub.place import ADMIN, Place, pushed, running_hub
+from tests.hub.place import ADMIN, Place, hub_settings, pushed, running_hub
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.waiting import eventually
 
@@ -54,7 +56,7 @@ async def _burst(place: Place, number: int) -> None:
 
 async def test_a_cursor_at_the_head_is_not_turned_back(tmp_path: Path) -> None:
     """Who knows the head before it has gone out is sent what follows it, not the head again."""
-    async with running_hub(tmp_path, subscription__heartbeat="1m") as place:
+    async with running_hub(tmp_path, subscription__heartbeat="5s") as place:
         feed = place.hub._feed
         await place.post(pushed("v0"))
         await eventually(lambda: feed.position == 1)
@@ -150,6 +152,13 @@ async def test_a_quiet_stream_has_a_heartbeat(tmp_path: Path) -> None:
         async with following(place, 3) as follower:
             beats = [await follower.next("heartbeat") for _ in range(3)]
     assert [(each.data, each.id) for each in beats] == [({"head": 3}, "")] * 3
+
+
+def test_a_heartbeat_is_well_within_a_replicas_patience(tmp_path: Path) -> None:
+    """No setting lets a quiet stream look dead: three may be late before that."""
+    too_long = f"{SILENCE_SECONDS / 4 + 1:.0f}s"
+    with pytest.raises(ConfigError, match="heartbeat"):
+        hub_settings(tmp_path, subscription__heartbeat=too_long)
 
 
 async def test_settings_are_announced_to_whom_they_concern(place: Place) -> None:
