@@ -102,6 +102,8 @@ def _ask(join: Join) -> Document:
         return kept
     if kept is not None and not join.is_again:
         said = _pinned(said, kept)
+    if kept is not None and _settings(said) == _settings(kept):
+        return said
     try:
         _keep(path, said)
     except OSError as exc:

@@ -142,10 +142,13 @@ def test_a_wrong_token_joins_nothing(joining: Joining, token_file: Path) -> None
         joining.settings()
 
 
+SAID: dict[str, object] = {"primary": {"url": PRIMARY, "trusted_origins": []}, "head": 1}
+
+
 class ScriptedHub(BaseHTTPRequestHandler):
     """Answers each question with `said`."""
 
-    said: ClassVar[object] = {"primary": {"url": PRIMARY}}
+    said: ClassVar[object] = SAID
 
     def do_GET(self) -> None:
         body = json.dumps(self.said).encode()
@@ -222,8 +225,10 @@ def test_nothing_is_joined_that_cant_be_pinned(
             scripted.settings()
     assert list(scripted.store.iterdir()) == []
     before = scripted.settings()
+    wish = {**SAID, "replication": {"concurrent": before.replication.concurrent + 1}}
+    monkeypatch.setattr(ScriptedHub, "said", wish)
     monkeypatch.setattr(os, "fsync", no_room)
-    assert scripted.settings() == before
+    assert scripted.settings() != before
     assert "can't be kept" in capsys.readouterr().err
     assert len(failed) == 2
     assert [each.name for each in scripted.store.iterdir()] == [FILE_NAME]
@@ -238,6 +243,21 @@ ODD: dict[str, object] = {
     "replication": {"primary": {"url": PRIMARY}, "replication": ["**"]},
     "backfill": {"primary": {"url": PRIMARY}, "replication": {"backfill": "all"}},
 }
+
+
+def test_what_hasnt_changed_isnt_written_again(
+    scripted: Joining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub is asked at each reconnection: the end of its log, which moves, is kept by others."""
+    kept = scripted.store / FILE_NAME
+    scripted.settings()
+    monkeypatch.setattr(ScriptedHub, "said", {**SAID, "head": 2})
+    scripted.settings()
+    assert json.loads(kept.read_text()) == SAID
+    wish = {**SAID, "head": 3, "replication": {"concurrent": 3}}
+    monkeypatch.setattr(ScriptedHub, "said", wish)
+    assert scripted.settings().replication.concurrent == 3
+    assert json.loads(kept.read_text()) == wish
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -259,4 +279,4 @@ def test_after_the_first_join_the_last_words_count_instead(
     monkeypatch.setattr(ScriptedHub, "said", ODD["replication"])
     assert scripted.settings() == before
     assert "replication is no object" in capsys.readouterr().err
-    assert json.loads((scripted.store / FILE_NAME).read_text()) == {"primary": {"url": PRIMARY}}
+    assert json.loads((scripted.store / FILE_NAME).read_text()) == SAID
