@@ -30,14 +30,19 @@ MAX_ANSWER_BYTES = 1 << 20
 MAX_TOKEN_BYTES = 4096
 _TOKEN = re.compile(r"[!-~]+")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_REJECTIONS = (400, 413)
 
 JsonObject = Mapping[str, Any]
 
 
 class HubUnavailable(Unavailable):
-    """The hub can't be reached, doesn't answer, or answers what can't be used."""
+    """The hub can't be reached, doesn't answer, or answers what can't be used.
+
+    `is_rejection` says that it can't use what was sent, so that the same won't do later either.
+    """
 
     default_message = "the hub can't be reached"
+    is_rejection: bool = False
 
 
 class HubRefused(Denied):
@@ -209,6 +214,7 @@ def _error_of(answer: Answer) -> RegistryError:
             return CursorGone()
         case status:
             error = HubUnavailable(f"the hub answered {status}")
+            error.is_rejection = status in _REJECTIONS
             if _SECONDS.fullmatch(after := answer.header("Retry-After")):
                 error.retry_after_seconds = int(after)
                 error.is_time_named = True

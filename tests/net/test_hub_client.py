@@ -163,6 +163,15 @@ async def test_a_time_to_come_again(clients, token_file):
     assert (caught.value.is_time_named, caught.value.retry_after_seconds) == (True, 17)
 
 
+@pytest.mark.parametrize(("status", "is_rejection"), [(400, True), (413, True), (503, False)])
+async def test_what_wont_do_later_either(clients, token_file, status, is_rejection):
+    """An answer that says that what was sent can't be used is told from one that doesn't."""
+    async with peer(answering(status)) as hub:
+        with pytest.raises(HubUnavailable) as caught:
+            await clients.open(f"http://{LOOPBACK}:{hub.port}", token_file).post("/v1/reports", {})
+    assert caught.value.is_rejection == is_rejection
+
+
 async def test_what_comes_together_is_given_together(clients, token_file):
     """A stream is asked for behind a cursor; events of one piece are one batch, until its end."""
 
