@@ -43,6 +43,7 @@ CONTENTS = {
     for image in IMAGES.values()
     for each in (*image.all_manifests(), *image.all_blobs())
 }
+NO_TAG = "never"
 ANY_FREE = Address(LOOPBACK, 0)
 TTL, IDLE_VERIFY = 60.0, 600.0
 RECONCILE_EVERY = 3600.0
@@ -177,9 +178,15 @@ class World:
         self.is_away = True
 
     def come_back(self) -> None:
+        """End the outage, and let the replica find out."""
         self.upstream.restore()
+        if self.replica.is_up:
+            wait_until(self._reaches_primary, QUIET_SECONDS, "the primary is reached")
         self.is_away = False
+
+    def _reaches_primary(self) -> bool:
         self.pass_time(SOON)
+        return self._get((REPOSITORIES[0], NO_TAG)).status == 404
 
     # --- the wire to the hub ----------------------------------------------------------------------
 
