@@ -7,6 +7,7 @@ primary than it showed.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from weakref import WeakValueDictionary
 
@@ -118,10 +119,8 @@ class TagBook:
         if newest is not None and newest > fresh.asked_at:
             return False
         self._states.put(key, fresh)
-        try:
+        with suppress(StoreUnavailable):  # it is known in memory; the disk learns it next time
             await self._write(*key)
-        except StoreUnavailable:
-            pass  # it is known in memory; the disk learns it at the next check
         return True
 
     async def _write(self, repository: Repository, tag: Tag) -> None:
