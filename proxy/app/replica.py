@@ -291,6 +291,8 @@ class Replica:
         self._listeners.close()
         self._server.pre_shutdown()
         log.info("replica.draining", requests=self._server.busy)
+        if self.replication is not None:
+            await self.replication.workers.drain()
         while self._is_busy and loop.time() < self._drain_until:  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_SECONDS)
         await self._chain.fill.drain(max(0.0, self._drain_until - loop.time()))

@@ -32,11 +32,17 @@ def add_hub(verb: argparse.ArgumentParser) -> None:
     )
 
 
-def open_hub(arguments: argparse.Namespace) -> HubClient:
-    """Give a client of the hub. Raises: NoHub."""
-    url = arguments.hub or os.environ.get(URL)
+def hub_url(arguments: argparse.Namespace) -> str:
+    """Give the URL of the hub. Raises: NoHub."""
+    url: str | None = arguments.hub or os.environ.get(URL)
     if not url:
         raise NoHub(f"say which hub: --hub URL, or {URL}")
+    return url
+
+
+def open_hub(arguments: argparse.Namespace) -> HubClient:
+    """Give a client of the hub. Raises: NoHub."""
+    url = hub_url(arguments)
     token_file = arguments.token_file or _path_in(TOKEN_FILE)
     if token_file is None:
         raise NoHub(f"say where the token is: --token-file FILE, or {TOKEN_FILE}")

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from proxy.cli.columns import NOTHING, as_duration, as_size, as_table
-from proxy.cli.hub_access import with_hub
+from proxy.cli.hub_access import hub_url, with_hub
 from proxy.net.hub_client import HubClient
 
 Document = dict[str, Any]
@@ -103,7 +103,8 @@ def _as_created(created: Document, arguments: argparse.Namespace) -> str:
     lines = [f"{created['id']}  {created['region']}"]
     if "token" in created:
         lines.append(f"token, shown this once: {created['token']}")
-    lines.append(f"on the replica: proxima replica --join HUB_URL --token-file {place}")
+    join = f"--join {hub_url(arguments)} --token-file {place} --store FOLDER"
+    lines.append(f"on the replica: proxima replica {join}")
     return "\n".join(lines)
 
 

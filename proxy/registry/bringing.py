@@ -18,7 +18,10 @@ _FOREIGN_TYPES = ("nondistributable", ".foreign.")
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What became of a blob: its size, and how much of that crossed the link for it."""
+    """What became of a blob: its size, and how much of that crossed the link for it alone.
+
+    What somebody else was fetching already counts there.
+    """
 
     size_bytes: int
     moved_bytes: int = 0
@@ -73,8 +76,8 @@ class Bringer:
         except Absent as exc:
             raise StoreUnavailable("the store could not keep it") from exc
         size = found.descriptor.size
-        is_local = content.resolution.origin is Origin.STORE
-        return Brought(size, moved_bytes=0 if is_local else size)
+        is_ours = content.resolution.origin is Origin.FILL
+        return Brought(size, moved_bytes=size if is_ours else 0)
 
 
 async def _read_by_nobody(content: Content) -> None:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -57,6 +58,18 @@ class AnswerRow:
     checked_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """A batch that somebody waits for."""
+
+    batch: Sequence[Statement]
+    is_written: asyncio.Future[bool]
+
+    def end(self, *, is_written: bool) -> None:
+        if not self.is_written.done():
+            self.is_written.set_result(is_written)
+
+
 class Sidecar:
     """Reads wait for the thread; writes are queued and leave together within 0.2 s.
 
@@ -69,7 +82,8 @@ class Sidecar:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sidecar")
         self._queue: list[Statement] = []
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._flush_job: asyncio.Future[bool] | None = None
+        self._flush_job: asyncio.Future[tuple[bool, list[bool]]] | None = None
+        self._transactions: list[_Transaction] = []
         self._dropped_writes = 0
         self._untrimmed_writes = 0
         self.answer_drops = 0
@@ -105,9 +119,16 @@ class Sidecar:
         return await self._run(lambda: self._file.commit(batch))
 
     async def transact(self, batch: Sequence[Statement]) -> bool:
-        """Write a batch in one transaction of its own; False: it isn't written."""
-        await self.flush()
-        return await self._run(lambda: self._file.transact(batch))
+        """Write a batch, all of it or nothing; False: it isn't written.
+
+        Batches that come while one is being written share the next transaction: a commit costs two
+        or three fsyncs, however much is in it.
+        """
+        transaction = _Transaction(batch, asyncio.get_running_loop().create_future())
+        self._transactions.append(transaction)
+        if self._flush_job is None:
+            self._start_flush()
+        return await asyncio.shield(transaction.is_written)
 
     def queue(self, sql: str, *values: object) -> None:
         """Write one statement soon; it may be dropped where the file can't be used for long."""
@@ -217,28 +238,41 @@ class Sidecar:
     def _start_flush(self) -> None:
         self._stop_timer()
         batch, self._queue = self._queue, []
+        transactions, self._transactions = self._transactions, []
+        batches = [each.batch for each in transactions]
         loop = asyncio.get_running_loop()
-        self._flush_job = loop.run_in_executor(self._thread, self._file.commit, batch)
-        self._flush_job.add_done_callback(lambda job: self._flush_ended(job, batch))
+        write = partial(self._file.write_together, batch, batches)
+        self._flush_job = loop.run_in_executor(self._thread, write)
+        self._flush_job.add_done_callback(lambda job: self._flush_ended(job, batch, transactions))
 
     def _stop_timer(self) -> None:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
 
-    def _flush_ended(self, job: asyncio.Future[bool], batch: list[Statement]) -> None:
+    def _flush_ended(
+        self,
+        job: asyncio.Future[tuple[bool, list[bool]]],
+        batch: list[Statement],
+        transactions: Sequence[_Transaction],
+    ) -> None:
         """Go on with what came meanwhile; what couldn't be written now is tried again later."""
         self._flush_job = None
+        is_done, written = True, [False] * len(transactions)
         if job.cancelled() or job.exception() is not None:  # it would fail again
             self._dropped_writes += len(batch)
-        elif not job.result():
+        else:
+            is_done, written = job.result()
+        for transaction, is_written in zip(transactions, written, strict=True):
+            transaction.end(is_written=is_written)
+        if not is_done:
             waiting = [*batch, *self._queue]
             self._queue = waiting[:MAX_QUEUED_WRITES]
             self._dropped_writes += len(waiting) - len(self._queue)
-            self._flush_in(sqlite_file.RETRY_SECONDS)
-            return
-        if self._queue:
+        if self._transactions or (is_done and self._queue):
             self._start_flush()
+        elif not is_done:
+            self._flush_in(sqlite_file.RETRY_SECONDS)
 
     async def flush(self) -> None:
         """Try to write everything that was put before."""

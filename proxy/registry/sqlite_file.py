@@ -10,6 +10,7 @@ the journal mode is TRUNCATE for the same reason.
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,6 +92,37 @@ class SqliteFile:
             return True
 
         return self._attempt(write) or False
+
+    def write_together(
+        self, queued: Sequence[Statement], batches: Sequence[Sequence[Statement]]
+    ) -> tuple[bool, list[bool]]:
+        """Write what is *queued* as `commit` does and *batches* as `transact`, in one transaction.
+
+        Where one of them is at fault each is written by itself, so that it is no fault of others.
+        """
+        parts = [each for each in (queued, *batches) if each]
+        together = self._write_all(parts) if len(parts) > 1 else None
+        if together is not None:
+            return together, [together] * len(batches)
+        is_done = self.commit(queued) if queued else True
+        return is_done, [self.transact(batch) for batch in batches]
+
+    def _write_all(self, parts: Sequence[Sequence[Statement]]) -> bool | None:
+        """Say whether all is written in one transaction; None: one of them is at fault."""
+
+        def write(connection: sqlite3.Connection) -> bool:
+            try:
+                _execute(connection, chain.from_iterable(parts))
+            except sqlite3.Error as exc:
+                if _code(exc) in _PASSING:
+                    raise
+                return False
+            return True
+
+        is_written = self._attempt(write)
+        if is_written is None:
+            return False
+        return is_written or None
 
     def _attempt(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """Give what *work* gives; None if the file can't be used now.

@@ -96,8 +96,11 @@ class TagBook:
     async def apply(
         self, repository: Repository, tag: Tag, digest: Digest, asked_at: float
     ) -> bool:
-        """Let a tag name *digest*; False: something newer was applied meanwhile, and stays."""
-        return await self._apply((repository, tag), TagState(digest, self._clock.now(), asked_at))
+        """Let a tag name *digest*; False: something newer was applied meanwhile, and stays.
+
+        It counts as checked when the primary was asked: what came of that may have taken long.
+        """
+        return await self._apply((repository, tag), TagState(digest, asked_at, asked_at))
 
     async def pushed(
         self, repository: Repository, tag: Tag, digest: Digest, began_at: float
@@ -112,6 +115,7 @@ class TagBook:
         )
 
     async def _apply(self, key: Key, fresh: TagState) -> bool:
+        await self.known(*key)  # what has left memory may be newer
         state = self._states.get(key)
         newest = self._dropped_at.get(key)
         if state is not None:
@@ -119,13 +123,13 @@ class TagBook:
         if newest is not None and newest > fresh.asked_at:
             return False
         self._states.put(key, fresh)
-        with suppress(StoreUnavailable):  # it is known in memory; the disk learns it next time
+        with suppress(StoreUnavailable):  # it is known in memory; the disk learns it later
             await self._write(*key)
         return True
 
     async def _write(self, repository: Repository, tag: Tag) -> None:
         """Bring the disk to what memory says, the link before the row that tells of it."""
-        key, checked_at = (repository, tag), self._clock.wall()
+        key = (repository, tag)
         lock = self._lock(key)
         async with lock:
             state = self._states.get(key)
@@ -135,6 +139,7 @@ class TagBook:
                 await to_its_end(self._tree.put_tag(repository, tag, state.digest))
                 self._on_disk.put(key, state.digest)
                 self._dropped_at.drop(key)
+            checked_at = self._clock.wall() - self.age(state)
             self._sidecar.put_tag(repository, tag, TagRow(state.digest, checked_at))
 
     def _lock(self, key: Key) -> asyncio.Lock:

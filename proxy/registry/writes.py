@@ -79,11 +79,15 @@ class Writes:
     async def deleted(self, write: ManifestDelete | BlobDelete) -> None:
         """The primary deleted a tag, a manifest or a blob's link."""
         try:
-            await self._deleted(write)
+            await self.remove(write)
         except StoreUnavailable:
             self._log.error("delete.not_applied", repository=write.repository)
 
-    async def _deleted(self, write: ManifestDelete | BlobDelete) -> None:
+    async def remove(self, write: ManifestDelete | BlobDelete) -> None:
+        """As `deleted`.
+
+        Raises: StoreUnavailable: it isn't all done.
+        """
         tree = self._store.tree
         if isinstance(write, BlobDelete):
             self._fill.withdraw(write.repository, write.digest)

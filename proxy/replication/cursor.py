@@ -66,8 +66,8 @@ class Cursor:
 class Notice:
     """One entry of the log; `received_at` is when the hub received it, in wall-clock seconds.
 
-    `event` is None where it can't be read, as after an update of the hub: it counts as lost, and
-    the cursor goes past it.
+    `event` is None where it can't be read, as after an update of the hub: the cursor goes past it,
+    and what it may have told of is found by a reconcile.
     """
 
     cursor: Cursor

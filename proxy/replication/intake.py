@@ -84,7 +84,6 @@ class Intake:
         await self._journal.accept(batch)
         self.cursor = batch[-1].cursor
         self._lease.follow(self.cursor)
-        for each in batch:
-            if each.event is None:
-                self._log.warning("subscription.not_understood", cursor=str(each.cursor))
         await self._on_events()
+        if any(each.event is None for each in batch):  # it may have told of anything
+            await self.start_over(self.cursor, "an event can't be read: is this version too old?")

@@ -11,8 +11,9 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from proxy.events.event import Event
 from proxy.oci.errors import StoreUnavailable
@@ -22,6 +23,9 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
 from proxy.replication.cursor import Cursor, CursorInvalid, Mark, Notice
 from proxy.replication.work import Job, Kind, Priority, Target, Trigger
+
+PORTION = 1000
+"""Jobs that are written at once: what waits for the sidecar meanwhile waits no longer for it."""
 
 _COLUMNS = "kind, repository, reference, trigger, event_at, is_deletion, attempts, first_at, made"
 _PUT = f"""
@@ -139,6 +143,16 @@ class Journal:
 
         Raises: StoreUnavailable: nothing was taken.
         """
+        if cursor is None:  # nothing else has to be written with them
+            await self._take_in_portions(iter(jobs))
+        else:
+            await self._take(jobs, cursor)
+
+    async def _take_in_portions(self, jobs: Iterator[Job]) -> None:
+        while portion := list(islice(jobs, PORTION)):
+            await self._take(portion, None)
+
+    async def _take(self, jobs: Iterable[Job], cursor: Cursor | None) -> None:
         latest: dict[Target, Job] = {}
         for job in jobs:
             older = latest.get(job.target) or await self._known(job.target)
@@ -175,6 +189,11 @@ class Journal:
         self._running |= {job.target: job for job in found}
         return found
 
+    @property
+    def running(self) -> int:
+        """How many jobs somebody has."""
+        return len(self._running)
+
     async def done(self, job: Job) -> bool:
         """Note that a job is done; False: there were news meanwhile, it comes again.
 
@@ -206,21 +225,22 @@ class Journal:
 
     def give_back(self, job: Job) -> None:
         """Note that nobody has a job any more; it is as it was."""
-        self._running.pop(job.target, None)
+        running = self._running.get(job.target)
+        if running is not None and running.made == job.made:
+            del self._running[job.target]
 
     async def next_due_in(self, below: Priority = Priority.BACKFILL) -> float | None:
         """Give the seconds until a job that nobody has is due, none after *below*; None if there
         is none.
         """
-        running = sum(job.priority <= below for job in self._running.values())
         rows = await self._sidecar.all(
-            "SELECT due_at FROM job WHERE is_dead = 0 AND priority <= ? ORDER BY due_at LIMIT ?",
+            "SELECT due_at, kind, repository, reference FROM job"
+            " WHERE is_dead = 0 AND priority <= ? ORDER BY due_at LIMIT ?",
             int(below),
-            running + 1,
+            len(self._running) + 1,
         )
-        if not rows or len(rows) <= running:
-            return None
-        return max(0.0, float(str(rows[-1][0])) - self._clock.wall())
+        free = [row for row in rows or [] if _target(*row[1:]) not in self._running]
+        return max(0.0, float(str(free[0][0])) - self._clock.wall()) if free else None
 
     # --- what is left -----------------------------------------------------------------------------
 
@@ -233,6 +253,11 @@ class Journal:
             Trigger(str(trigger)): (int(str(count)), float(str(oldest)))
             for trigger, count, oldest in rows or []
         }
+
+    async def dead_count(self) -> int:
+        """Give how many jobs were given up."""
+        rows = await self._sidecar.all("SELECT count(*) FROM job WHERE is_dead = 1")
+        return int(str(rows[0][0])) if rows else 0
 
     async def dead(self, limit: int) -> Sequence[tuple[Job, str]]:
         """Give the jobs that were given up, with what they met, the oldest first."""

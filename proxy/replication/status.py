@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from proxy import __version__
+from proxy.oci.errors import StoreUnavailable
 from proxy.registry.clock import Clock
 from proxy.replication.backfill import Backfill, BackfillStatus
 from proxy.replication.copying import Ahead
@@ -15,7 +17,6 @@ from proxy.replication.work import Trigger
 
 LOOK_EVERY_SECONDS = 2.0
 RATE_WINDOW_SECONDS = 10.0
-MAX_DEAD = 1000
 
 _NEWS = frozenset({Trigger.EVENT, Trigger.REPLAY})
 
@@ -88,7 +89,8 @@ class StatusOf:
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            await self.now()
+            with suppress(StoreUnavailable):  # what was seen last stands
+                await self.now()
             await asyncio.sleep(LOOK_EVERY_SECONDS)
 
     def _eta_seconds(self) -> float | None:
@@ -107,7 +109,7 @@ class StatusOf:
         backlog = await self._journal.backlog()
         cursor = await self._journal.cursor()
         wall = self._clock.wall()
-        oldest = [since for trigger, (_, since) in backlog.items() if trigger in _NEWS]
+        oldest = [min(wall, since) for trigger, (_, since) in backlog.items() if trigger in _NEWS]
         self.latest = Status(
             self._phase(),
             None if cursor is None else str(cursor),
@@ -115,7 +117,7 @@ class StatusOf:
             sum(count for count, _ in backlog.values()),
             self._ahead.size_bytes,
             self._eta_seconds(),
-            len(await self._journal.dead(MAX_DEAD)),
+            await self._journal.dead_count(),
             self._backfill.status,
             wall,
         )

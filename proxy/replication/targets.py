@@ -3,8 +3,8 @@
 Rules:
 - A tag comes last: it is set when all that it names is here, unless something newer was set.
 - Gone is what the primary says so of in the spec's words, to an identity that it lets in, twice
-  with some seconds between, or once where it was said to be deleted. Whatever else a 404 may be,
-  it removes nothing.
+  with some seconds between, or once where it was said to be deleted; a whole repository never by
+  one answer. Whatever else a 404 may be, it removes nothing.
 - Out of scope nothing is copied; what is known here is looked at all the same.
 """
 
@@ -165,7 +165,7 @@ class Targets:
             await self._book.note_missing(repository, tag, state)
             if self._book.remembered(repository, tag) is not None:
                 raise NotYet(CONFIRM_AFTER_SECONDS + 1, "the primary has no such tag")
-        await self._here.writes.deleted(ManifestDelete(repository, tag))
+        await self._here.writes.remove(ManifestDelete(repository, tag))
         return Removed()
 
     async def _require_let_in(self, repository: Repository) -> None:
@@ -189,7 +189,7 @@ class Targets:
             _require_confirmed(exc)
             if not job.is_deletion:
                 return Untouched("the primary has no such manifest")
-            await self._here.writes.deleted(ManifestDelete(repository, digest))
+            await self._here.writes.remove(ManifestDelete(repository, digest))
             await self._blob_gone(repository, digest)
             return Removed()
         copy = self._copy(job)
@@ -207,7 +207,7 @@ class Targets:
             stream = await self._means.fetcher.open(pull, RangeRequest(0, 0))
         except Absent as exc:
             if exc.is_confirmed:
-                await self._here.writes.deleted(BlobDelete(repository, digest))
+                await self._here.writes.remove(BlobDelete(repository, digest))
         else:
             await stream.aclose()
 
@@ -217,7 +217,7 @@ class Targets:
         except Absent as exc:
             _require_confirmed(exc)
             age = self._clock.wall() - job.first_at
-            if not job.is_deletion and age < CONFIRM_AFTER_SECONDS:
+            if age < CONFIRM_AFTER_SECONDS:
                 raise NotYet(CONFIRM_AFTER_SECONDS - age, "it may have gone just now") from exc
             async for _ in self._here.purger.run(Order((repository,))):
                 pass

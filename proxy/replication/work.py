@@ -83,6 +83,14 @@ class Job:
         """Say when it comes."""
         return _PRIORITIES[self.trigger]
 
+    def _leaves_deletion(self, older: "Job") -> bool:
+        """Say whether what was said to be gone still is: only news of a push say otherwise.
+
+        A manifest that is pushed again is found at the primary, whatever is believed before.
+        """
+        is_news = self.trigger is Trigger.EVENT and self.target.kind is not Kind.MANIFEST
+        return older.is_deletion and not is_news
+
     def superseding(self, older: "Job") -> "Job":
         """Give what is left to do where *older* had the same target and wasn't done.
 
@@ -94,7 +102,7 @@ class Job:
             self,
             trigger=first.trigger,
             event_at=first.event_at if event_at is None else event_at,
-            is_deletion=self.is_deletion,
+            is_deletion=self.is_deletion or self._leaves_deletion(older),
         )
 
 

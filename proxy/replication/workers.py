@@ -54,6 +54,7 @@ class Workers:
         self._log = telemetry.log
         self._metrics = telemetry.metrics
         self._tasks: dict[asyncio.Task[None], Job] = {}
+        self._is_draining = False
 
     @property
     def running(self) -> int:
@@ -67,17 +68,28 @@ class Workers:
                 await self._start_due()
                 await self._wait()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._let_go()
+
+    async def drain(self) -> None:
+        """Begin nothing more, and let go of what is being done: the next start begins it anew.
+
+        Before fills are ended, so that it isn't taken for a failure and put off.
+        """
+        self._is_draining = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _start_due(self) -> None:
         most = self._limits.concurrent - len(self._tasks)
-        if most <= 0:
+        if most <= 0 or self._is_draining:
             self._journal.has_news.clear()  # the next that ends sets it again
             return
         for job in await self._journal.hand_out(most, self._below):
-            if job.priority > self._below:
+            if not self._is_wanted(job):
                 self._journal.give_back(job)
                 continue
             task = asyncio.create_task(self._do(job))
@@ -91,12 +103,15 @@ class Workers:
         is_full = later >= max(1, self._limits.concurrent // 2)
         return Priority.REPAIR if is_full else Priority.BACKFILL
 
+    def _is_wanted(self, job: Job) -> bool:
+        return job.priority <= self._below and not self._is_draining
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         job = self._tasks.pop(task)
         self._journal.has_news.set()
-        if not task.cancelled() and (failure := task.exception()) is not None:
-            self._journal.give_back(job)
-            self._log.error("replication.crashed", target=str(job.target), error=repr(failure))
+        self._journal.give_back(job)
+        if not task.cancelled():
+            task.result()
 
     async def _wait(self) -> None:
         """Wait until there may be something to start."""
@@ -121,12 +136,19 @@ class Workers:
             await self._put_off(job, exc.seconds, str(exc), is_dead=False)
             self._history.failed(entry, str(exc), is_dead=False)
         except RegistryError as exc:
-            is_dead = self._is_given_up(job, exc)
-            await self._put_off(job, _retry_seconds(job, exc), exc.message, is_dead=is_dead)
-            ended = self._history.failed(entry, exc.message, is_dead=is_dead)
-            self._tell(ended)
+            await self._fail(job, entry, exc)
+        except Exception as exc:  # noqa: BLE001  # a fault of ours costs this job, not all of them
+            self._log.error("replication.crashed", target=str(job.target), error=repr(exc))
+            await self._fail(job, entry, RegistryError("an internal fault"))
         else:
             self._tell(self._history.ended(entry, outcome))
+
+    async def _fail(self, job: Job, entry: Entry, error: RegistryError) -> None:
+        """Let a job come again later, or give it up."""
+        is_dead = self._is_given_up(job, error)
+        message = error.message.encode(errors="replace").decode()
+        await self._put_off(job, _retry_seconds(job, error), message, is_dead=is_dead)
+        self._tell(self._history.failed(entry, message, is_dead=is_dead))
 
     async def _put_off(self, job: Job, seconds: float, error: str, *, is_dead: bool) -> None:
         try:
@@ -135,8 +157,15 @@ class Workers:
             await asyncio.sleep(JOURNAL_RETRY_SECONDS)
 
     def _is_given_up(self, job: Job, error: RegistryError) -> bool:
+        """Say whether it was tried for long enough. An outage and a store that is away take none.
+
+        What the primary answers counts, be it 500 for this one thing alone.
+        """
+        is_away = isinstance(error, StoreUnavailable) or (
+            isinstance(error, Unavailable) and not error.is_answered
+        )
         age = self._clock.wall() - job.first_at
-        return not isinstance(error, Unavailable) and age > self._limits.give_up_seconds
+        return not is_away and age > self._limits.give_up_seconds
 
     def _tell(self, entry: Entry) -> None:
         if entry.end is None:

@@ -51,6 +51,50 @@ async def test_writes_leave_by_themselves(path, sidecar):
     reader.close()
 
 
+PUT = "INSERT INTO fact VALUES (?, ?)"
+
+
+def statements_of(sidecar):
+    """Collect the statements that SQLite is given from now on."""
+    found: list[str] = []
+    sidecar._file._connection.set_trace_callback(found.append)
+    return found
+
+
+async def test_batches_that_come_together_share_their_commits(sidecar):
+    """Fifty batches at once, and what is queued beside them, cost two commits at most."""
+    told = statements_of(sidecar)
+    sidecar.put_tag(A, TAG, ROW)
+    writes = [sidecar.transact([(PUT, (f"{number}", "x"))]) for number in range(50)]
+    assert await asyncio.gather(*writes) == [True] * 50
+    assert await sidecar.all("SELECT count(*) FROM fact") == [(50,)]
+    assert await sidecar.tag(A, TAG) == ROW
+    assert 1 <= told.count("COMMIT") <= 2
+
+
+async def test_a_batch_at_fault_is_its_own_matter(sidecar):
+    """Of batches that share a transaction one that can't be written leaves nothing, and the others
+    and what is queued are written.
+    """
+    sidecar.queue(PUT, "queued", "x")
+    good, bad = (PUT, ("good", "x")), [(PUT, ("bad", "x")), (PUT, ("bad", "y"))]
+    last = (PUT, ("last", "x"))
+    outcomes = await asyncio.gather(*map(sidecar.transact, ([good], bad, [last])))
+    assert outcomes == [True, False, True]
+    rows = await sidecar.all("SELECT name FROM fact ORDER BY name")
+    assert rows == [("good",), ("last",), ("queued",)]
+
+
+async def test_a_batch_whose_caller_has_gone_is_written(sidecar):
+    """A caller that is cancelled takes nothing back that is on its way to the disk."""
+    task = asyncio.create_task(sidecar.transact([(PUT, ("name", "x"))]))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert await sidecar.fact("name") == "x"
+
+
 async def test_writes_leave_in_order_and_together(sidecar, monkeypatch):
     """Later writes win, and a burst is one commit."""
     batches, real = [], sidecar._file.commit

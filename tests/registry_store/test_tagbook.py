@@ -208,3 +208,25 @@ async def test_deleting_a_manifest_ends_its_tags(book, restarted):
     await book.drop_all_of(A, NEW)
     left = [tag for tag in "abc" if await restarted().known(A, Tag(tag))]
     assert left == ["b"]
+
+
+async def test_a_tag_is_as_old_as_the_question(book, restarted, clock):
+    """C16: an answer that took long to be carried out counts as checked when it was asked for, in
+    memory and after a restart.
+    """
+    asked_at = clock.now()
+    clock.pass_(1800)
+    await book.apply(A, TAG, OLD, asked_at)
+    assert book.age(book.remembered(A, TAG)) == 1800
+    state = await restarted().known(A, TAG)
+    assert clock.now() - state.checked_at == pytest.approx(1800)
+
+
+async def test_what_has_left_memory_is_newer_all_the_same(book, restarted, clock):
+    """C16: an older answer changes nothing though what it is compared with has to be read again."""
+    asked_at = clock.now()
+    clock.pass_(10)
+    await book.apply(A, TAG, NEW, clock.now())
+    again = restarted()
+    await again.apply(A, TAG, OLD, asked_at)
+    assert again.remembered(A, TAG).digest == NEW

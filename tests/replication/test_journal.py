@@ -222,3 +222,45 @@ async def test_a_gap_is_remembered(journal: Journal, sidecar: Sidecar, clock: Ma
     await again.open()
     assert again.trusted_since == journal.trusted_since == clock.wall()
     assert await again.cursor() == PLACE
+
+
+async def test_a_deletion_outlives_what_is_said_for_other_reasons(journal: Journal) -> None:
+    """A manifest that was said to be deleted is still to be removed if a client's pull of it makes
+    the job anew; a tag that was pushed again is not.
+    """
+    manifest, tag = Target(Kind.MANIFEST, REPOSITORY, DIGEST), Target(Kind.TAG, REPOSITORY, V1)
+    await journal.take(
+        [Job(each, Trigger.EVENT, 1.0, is_deletion=True) for each in (manifest, tag)]
+    )
+    await journal.take([Job(manifest, Trigger.PULL, 2.0), Job(tag, Trigger.EVENT, 2.0)])
+    found = {job.target: job.is_deletion for job in await journal.hand_out(9)}
+    assert found == {manifest: True, tag: False}
+
+
+async def test_who_had_a_job_before_takes_it_from_nobody(journal: Journal) -> None:
+    """What is given back late isn't taken away from who has it now."""
+    await journal.take([job()])
+    (first,) = await journal.hand_out(9)
+    journal.give_back(first)
+    await journal.take([job(at=5.0)])
+    (second,) = await journal.hand_out(9)
+    journal.give_back(first)
+    assert journal.running == 1
+    assert await journal.hand_out(9) == []
+    journal.give_back(second)
+    assert journal.running == 0
+
+
+async def test_a_running_job_with_news_leaves_nothing_due(journal: Journal) -> None:
+    """While a target is worked on, news of it wake nobody up."""
+    await journal.take([job(trigger=Trigger.BACKFILL)])
+    await journal.hand_out(9)
+    await journal.take([job(at=5.0)])
+    assert await journal.next_due_in() is None
+
+
+async def test_very_many_jobs_are_taken_in_portions(journal: Journal) -> None:
+    """What a comparison finds at once is all there, however much it is."""
+    jobs = [job(Tag(f"v{number}"), Trigger.RECONCILE) for number in range(2500)]
+    await journal.take(jobs)
+    assert (await journal.backlog())[Trigger.RECONCILE][0] == len(jobs)

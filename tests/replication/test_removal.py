@@ -9,6 +9,7 @@ from tests.replication.copying import REPOSITORY, Told, told
 from tests.support.hostile import HostileUpstream, Page
 from tests.support.images import Manifest, oci_image
 from tests.support.store_tree import linked_blobs, linked_manifests, tags
+from tests.support.waiting import wait_until
 
 TAG = "v1"
 
@@ -99,12 +100,20 @@ def test_a_deleted_manifest_takes_its_tags_along(
 
 
 def test_a_deleted_repository_is_forgotten(upstream: HostileUpstream, image: Manifest) -> None:
-    """A repository that the primary doesn't know any more has no link left here."""
+    """A repository that the primary doesn't know any more, asked twice, has no link left here."""
     with told(upstream.url) as replica:
         copied(replica)
         del upstream.contents.repositories[REPOSITORY]
         replica.tell(None, kind=TargetKind.REPOSITORY, is_deletion=True)
         replica.wait_done(2)
+        assert named(replica), "one answer is too few for all of a repository"
+        replica.running.clock.advance(6)
+        replica.running.thread.run(_woken(replica))
+        wait_until(lambda: replica.backlog == {}, what="done")
         store = replica.running.store
         assert not named(replica)
         assert not linked_manifests(store, REPOSITORY) | linked_blobs(store, REPOSITORY)
+
+
+async def _woken(replica: Told) -> None:
+    replica.replication.journal.has_news.set()

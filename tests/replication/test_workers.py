@@ -169,3 +169,23 @@ def test_news_that_have_to_wait_cost_nothing(
         upstream.heal()
         replica.wait_quiet()
         assert set(replica.tags) == {"v1", "v2"}
+
+
+def test_a_fault_of_ours_is_tried_again_as_any_other(
+    upstream: HostileUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that meets what nobody thought of comes again after its time, counted, and told of."""
+    upstream.contents.add(REPOSITORY, oci_image("fault"), TAG)
+    with told(upstream.url) as replica:
+        with monkeypatch.context() as patched:
+
+            async def crash(*_: object) -> None:
+                raise KeyError("\ud83d")
+
+            patched.setattr(replica.replication.workers._targets, "settle", crash)
+            replica.tell(TAG)
+            (failed,) = replica.wait_done()
+        assert (failed.end, failed.attempts) == (CopyEnd.FAILED, 1)
+        assert len(replica.running.events("replication.crashed")) == 1
+        pass_time(replica, 11)
+        assert ended(replica, attempts=2).end is CopyEnd.COMPLETE
