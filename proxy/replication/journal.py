@@ -4,8 +4,8 @@ Rules:
 - Jobs and the cursor are written in one transaction: an event that was taken is a job, or done.
 - There is one job for each target. Newer news of it supersede the older; a job for which news came
   while it ran isn't done when it ends.
-- A job that fails comes again later, until it is given up: then it is dead, listed, and can be
-  replayed.
+- A job that fails comes again later, or in the next life at once, until it is given up: then it is
+  dead, listed, and can be replayed.
 - A sidecar that can't be written takes nothing, and says so. One that was lost is an empty journal
   without a cursor, which leads to a reconcile.
 """
@@ -42,6 +42,7 @@ _PUT_OFF = """
 UPDATE job SET attempts = ?, due_at = ?, error = ?, is_dead = ?
 WHERE kind = ? AND repository = ? AND reference = ? AND made = ?
 """
+_HURRY = "UPDATE job SET due_at = ? WHERE is_dead = 0 AND due_at > ?"
 _FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
 _CURSOR = "replication.cursor"
 _SINCE = "replication.since"
@@ -67,7 +68,9 @@ class Journal:
         """Set when news were missed, or may have been."""
 
     async def open(self) -> None:
-        """Read which jobs there are, and since when nothing was missed."""
+        """Read which jobs there are, and since when nothing was missed; let none wait longer."""
+        now = self._clock.wall()
+        await self._sidecar.transact([(_HURRY, (now, now))])
         rows = await self._sidecar.all("SELECT kind, repository, reference FROM job")
         self._targets = {_target(*row) for row in rows or []}
         found = await self._sidecar.all("SELECT max(made) FROM job")

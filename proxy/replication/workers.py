@@ -86,6 +86,7 @@ class Workers:
     async def _start_due(self) -> None:
         most = self._limits.concurrent - len(self._tasks)
         if most <= 0 or self._is_draining:
+            self._journal.has_news.clear()  # the next that ends sets it again
             return
         for job in await self._journal.hand_out(most, self._below):
             if not self._is_wanted(job):

@@ -88,6 +88,20 @@ class Convergence(RuleBasedStateMachine):
             self._tell(self.world.delete_tag(key), fate)
             self._pull(pulled)
 
+    @precondition(lambda self: self.world.replica.is_up and not self.world.is_away)
+    @rule(key=keys, image=images, fate=fates, pulled=pulls)
+    def push_through(self, key: Key, image: str, fate: str, pulled: list[Key]) -> None:
+        """A client of this region pushes."""
+        self._tell(self.world.push_through(key, image), fate)
+        self._pull([key, *pulled])
+
+    @precondition(lambda self: self.world.replica.is_up and not self.world.is_away)
+    @rule(key=keys, fate=fates, pulled=pulls)
+    def delete_through(self, key: Key, fate: str, pulled: list[Key]) -> None:
+        if self.world.histories[key].current is not None:
+            self._tell(self.world.delete_through(key), fate)
+            self._pull([key, *pulled])
+
     @rule(repository=repositories, image=images, fate=fates, pulled=pulls)
     def delete_manifest(self, repository: str, image: str, fate: str, pulled: list[Key]) -> None:
         if self.world.has(repository, image):

@@ -119,6 +119,21 @@ async def test_a_job_put_off_comes_when_it_is_due(journal: Journal, clock: Manua
     assert second.attempts == 1
 
 
+async def test_a_restart_ends_a_waiting_time(
+    journal: Journal, sidecar: Sidecar, clock: ManualClock
+) -> None:
+    """What waits for another try, as after a stop in its middle, is tried at once by the next life;
+    what was given up stays so.
+    """
+    await journal.take([job(V1), job(V2)])
+    first, second = await journal.hand_out(9)
+    await journal.put_off(first, 900, "it was stopped")
+    await journal.put_off(second, 0, "it never works", is_dead=True)
+    again = Journal(sidecar, clock, plan)
+    await again.open()
+    assert [each.target for each in await again.hand_out(9)] == [first.target]
+
+
 async def test_news_end_a_waiting_time(journal: Journal) -> None:
     """News of a target that was put off are looked at now."""
     await journal.take([job()])

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.replication.world import IMAGES, KEYS, World, void
+from tests.replication.world import IMAGES, KEYS, World
 from tests.support.hostile import MANIFESTS, Hold
 from tests.support.pushing import put_manifest
 from tests.support.registry_client import RegistryClient
@@ -39,7 +39,7 @@ def test_a_push_whose_answer_is_late(world: World) -> None:
         put = pushing.submit(put_manifest, client, REPOSITORY, IMAGES["three"], TAG)
         try:
             hold.wait_fired()
-            world.change(lambda: void(None))  # what the primary has accepted by now
+            world.change(lambda: None)  # what the primary has accepted by now
             world.send(world.push(KEY, "two") | {"source": {"id": "later"}})
             wait_until(
                 lambda: tags(world.replica.store, REPOSITORY).get(TAG) == IMAGES["two"].digest

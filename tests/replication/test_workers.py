@@ -2,11 +2,13 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.replication import workers
 from proxy.replication.history import Entry
+from proxy.replication.journal import Journal
 from proxy.replication.work import Trigger
 from proxy.telemetry.labels import CopyEnd
 from tests.conftest import Opened
@@ -139,6 +141,34 @@ def test_a_restart_goes_on(upstream: HostileUpstream, opened: Opened) -> None:
 
 def _is_sent(upstream: HostileUpstream, path: str) -> bool:
     return any(seen.path == path and seen.sent_bytes for seen in upstream.seen)
+
+
+def test_news_that_have_to_wait_cost_nothing(
+    upstream: HostileUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While all places are taken, news wait without the journal being read again and again."""
+    asked: list[object] = []
+    real = Journal.next_due_in
+
+    async def counted(journal: Journal, *given: Any) -> float | None:
+        asked.append(given)
+        return await real(journal, *given)
+
+    monkeypatch.setattr(Journal, "next_due_in", counted)
+    for tag in ("v1", "v2"):
+        upstream.contents.add(REPOSITORY, oci_image(tag), tag)
+    held = upstream.inject(Hold(), path=rf"/v2/{REPOSITORY}/manifests/v1")
+    with told(upstream.url, replication={"concurrent": 1}) as replica:
+        replica.tell("v1")
+        held.wait_fired()
+        replica.tell("v2")
+        before = len(asked)
+        for _ in range(50):  # each takes a turn of the sidecar's thread, as a reading would
+            assert sum(replica.backlog.values()) == 2
+        assert len(asked) - before <= 3
+        upstream.heal()
+        replica.wait_quiet()
+        assert set(replica.tags) == {"v1", "v2"}
 
 
 def test_a_fault_of_ours_is_tried_again_as_any_other(

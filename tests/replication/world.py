@@ -25,6 +25,7 @@ from tests.support.hostile import MANIFESTS, Hold, HostileUpstream, hostile_upst
 from tests.support.images import multi_platform, oci_image
 from tests.support.loop_thread import LoopThread
 from tests.support.ports import LOOPBACK, claimed_port
+from tests.support.pushing import push
 from tests.support.registry_client import RegistryClient, Reply
 from tests.support.store_tree import linked_blobs, linked_manifests, tags, wrong_blobs
 from tests.support.waiting import POLL_SECONDS, NeverHappened, wait_until
@@ -43,6 +44,7 @@ CONTENTS = {
     for image in IMAGES.values()
     for each in (*image.all_manifests(), *image.all_blobs())
 }
+NO_TAG = "never"
 ANY_FREE = Address(LOOPBACK, 0)
 TTL, IDLE_VERIFY = 60.0, 600.0
 RECONCILE_EVERY = 3600.0
@@ -155,6 +157,21 @@ class World:
         self.change(lambda: void(self.upstream.contents.add(repository, image, tag)))
         return event("manifest.pushed", repository, tag=tag, digest=image.digest)
 
+    def push_through(self, key: Key, name: str) -> Document:
+        """Push through the replica; what becomes of that event is another matter."""
+        repository, tag = key
+        push(RegistryClient(self.replica.url), repository, IMAGES[name], tag)
+        self.change(lambda: None)
+        return event("manifest.pushed", repository, tag=tag, digest=IMAGES[name].digest)
+
+    def delete_through(self, key: Key) -> Document:
+        """Delete a tag through the replica."""
+        repository, tag = key
+        client = RegistryClient(self.replica.url)
+        client.delete(f"/v2/{repository}/manifests/{tag}").expect(202)
+        self.change(lambda: None)
+        return event("tag.deleted", repository, tag=tag)
+
     def delete_tag(self, key: Key) -> Document:
         repository, tag = key
         held = self.upstream.contents.repositories[repository]
@@ -177,9 +194,15 @@ class World:
         self.is_away = True
 
     def come_back(self) -> None:
+        """End the outage, and let the replica find out."""
         self.upstream.restore()
+        if self.replica.is_up:
+            wait_until(self._reaches_primary, QUIET_SECONDS, "the primary is reached")
         self.is_away = False
+
+    def _reaches_primary(self) -> bool:
         self.pass_time(SOON)
+        return self._get((REPOSITORIES[0], NO_TAG)).status == 404
 
     # --- the wire to the hub ----------------------------------------------------------------------
 
