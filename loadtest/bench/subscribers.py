@@ -74,7 +74,8 @@ class _Stream:
         chunk = self.socket.recv(_READ_BYTES)
         now = time.time()
         data = self._tail + chunk
-        begin = data.find(_RECEIVED)  # the oldest event of what has come
+        # The oldest event of what has come: events are in the order in which they were received.
+        begin = data.find(_RECEIVED, max(0, len(self._tail) - len(_RECEIVED) + 1))
         if begin >= 0 and (end := data.find(b",", begin)) >= 0:
             self.lag_seconds = max(self.lag_seconds, now - float(data[begin + 14 : end]))
         begin = data.rfind(self._id)
