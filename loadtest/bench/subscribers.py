@@ -111,19 +111,19 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
     with selectors.DefaultSelector() as selector:
         for stream in streams:
             selector.register(stream.socket, selectors.EVENT_READ, stream)
-        behind = len(streams)
-        while behind:
+        while behind := len(selector.get_map()):
             ready = selector.select(_IDLE_SECONDS)
             if not ready:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
                 return False
             for key, _ in ready:
-                stream = key.data
-                before = stream.seq
-                if not stream.read():
+                stream: _Stream = key.data
+                is_open = stream.read()
+                if stream.seq >= until:
+                    selector.unregister(stream.socket)
+                elif not is_open:
                     print(f"cut at event {stream.seq} of {until}", file=sys.stderr)
                     return False
-                behind -= before < until <= stream.seq
     return True
 
 
