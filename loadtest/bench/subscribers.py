@@ -111,7 +111,8 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
     with selectors.DefaultSelector() as selector:
         for stream in streams:
             selector.register(stream.socket, selectors.EVENT_READ, stream)
-        while behind := len(selector.get_map()):
+        behind = len(streams)
+        while behind:
             ready = selector.select(_IDLE_SECONDS)
             if not ready:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
@@ -121,6 +122,7 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
                 is_open = stream.read()
                 if stream.seq >= until:
                     selector.unregister(stream.socket)
+                    behind -= 1
                 elif not is_open:
                     print(f"cut at event {stream.seq} of {until}", file=sys.stderr)
                     return False
