@@ -118,13 +118,13 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
                 return False
             for key, _ in ready:
-                stream: _Stream = key.data
-                is_open = stream.read()
-                if stream.seq >= until:
-                    selector.unregister(stream.socket)
+                ready_one: _Stream = key.data
+                is_open = ready_one.read()
+                if ready_one.seq >= until:
+                    selector.unregister(ready_one.socket)
                     behind -= 1
                 elif not is_open:
-                    print(f"cut at event {stream.seq} of {until}", file=sys.stderr)
+                    print(f"cut at event {ready_one.seq} of {until}", file=sys.stderr)
                     return False
     return True
 
