@@ -118,13 +118,13 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
                 return False
             for key, _ in ready:
-                stream: _Stream = key.data
-                is_open = stream.read()
-                if stream.seq >= until:
-                    selector.unregister(stream.socket)
+                follower: _Stream = key.data
+                is_open = follower.read()
+                if follower.seq >= until:
+                    selector.unregister(follower.socket)
                     behind -= 1
                 elif not is_open:
-                    print(f"cut at event {stream.seq} of {until}", file=sys.stderr)
+                    print(f"cut at event {follower.seq} of {until}", file=sys.stderr)
                     return False
     return True
 
