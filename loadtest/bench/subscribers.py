@@ -118,13 +118,13 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
                 return False
             for key, _ in ready:
-                ready_one: _Stream = key.data
-                is_open = ready_one.read()
-                if ready_one.seq >= until:
-                    selector.unregister(ready_one.socket)
+                follower: _Stream = key.data
+                is_open = follower.read()
+                if follower.seq >= until:
+                    selector.unregister(follower.socket)
                     behind -= 1
                 elif not is_open:
-                    print(f"cut at event {ready_one.seq} of {until}", file=sys.stderr)
+                    print(f"cut at event {follower.seq} of {until}", file=sys.stderr)
                     return False
     return True
 

@@ -182,9 +182,12 @@ def test_every_panel_shows_something(served: Serving, prometheus: RegistryClient
 
 
 def test_a_real_prometheus_raises_no_alarm(served: Serving, prometheus: RegistryClient):
-    """A replica that is well raises no alert, not even one that waits for its time."""
+    """A replica that is well raises no alert, not even one that waits for its time, but for the
+    hub that this one lacks.
+    """
     wait_until(lambda: _series(prometheus, 'up{job="proxima"} == 1'), 20, "it is scraped")
     states = wait_until(lambda: _evaluated(prometheus), 20, "all rules were looked at")
+    assert states.pop("ProximaNoLease") == ("pending", "ok")
     assert set(states.values()) == {("inactive", "ok")}, states
 
 

@@ -110,7 +110,7 @@ def test_hostile_requests_leave_plain_lines(served: Serving):
         ("GET", PULL, 200),
         ("HEAD", PULL, 200),
         ("GET", f"/v2/{REPOSITORY}/tags/list", 200),
-        ("GET", "/v2/_catalog", 404),
+        ("GET", "/v2/_catalog", 200),
         ("GET", f"/v2/{REPOSITORY}/referrers/sha256:{64 * 'a'}", 200),
         ("GET", f"/v2/{REPOSITORY}/manifests/absent", 404),
         ("GET", "/nothing", 404),

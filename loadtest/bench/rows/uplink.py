@@ -12,15 +12,15 @@ from loadtest.bench.world import Plan, World, running
 from loadtest.units import show_bytes, show_seconds
 
 _REGIONS = 12
-_PUSHES_PER_HOUR, _COMPRESSION = 500, 12
+_PUSHES_PER_HOUR, _COMPRESSION = 500, 6
 _INTERVAL_SECONDS = 3_600 / _PUSHES_PER_HOUR / _COMPRESSION
-_IMAGE_BYTES, _LAYERS = 1_000_000, 4
+_IMAGE_BYTES, _LAYERS = 2_000_000, 4
 _UPLINK = replace(LINK, rate_bytes_per_second=40e6)
 _LIMIT_SECONDS = 90.0
 
 
 class Uplink:
-    """Time is compressed: pushes come 12 times as often, of images that are 12 times smaller."""
+    """Time is compressed: pushes come 6 times as often, of images that are 6 times smaller."""
 
     name = "uplink"
 
