@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from tests.support.hostile import MANIFESTS, Hold, HostileUpstream, hostile_upst
 from tests.support.images import multi_platform, oci_image
 from tests.support.loop_thread import LoopThread
 from tests.support.ports import LOOPBACK, claimed_port
-from tests.support.pushing import push
+from tests.support.pushing import put_manifest
 from tests.support.registry_client import RegistryClient, Reply
 from tests.support.store_tree import linked_blobs, linked_manifests, tags, wrong_blobs
 from tests.support.waiting import POLL_SECONDS, NeverHappened, wait_until
@@ -158,9 +159,11 @@ class World:
         return event("manifest.pushed", repository, tag=tag, digest=image.digest)
 
     def push_through(self, key: Key, name: str) -> Document:
-        """Push through the replica; what becomes of that event is another matter."""
+        """Push a tag through the replica; what becomes of that event is another matter."""
         repository, tag = key
-        push(RegistryClient(self.replica.url), repository, IMAGES[name], tag)
+        self.change(lambda: void(self.upstream.contents.add(repository, IMAGES[name])))
+        client = RegistryClient(self.replica.url)
+        put_manifest(client, repository, IMAGES[name], tag).expect(201)
         self.change(lambda: None)
         return event("manifest.pushed", repository, tag=tag, digest=IMAGES[name].digest)
 
@@ -287,11 +290,12 @@ class World:
         image = next((each for each in IMAGES.values() if each.digest == digest), None)
         if image is None:
             return
-        client = RegistryClient(self.replica.url)
         named = [("manifests", each.digest) for each in image.all_manifests()]
         named += [("blobs", each.digest) for each in image.all_blobs()]
         for kind, each in named:
-            reply = client.get(f"/v2/{key[0]}/{kind}/{each}")
+            reply = self._get_part(f"/v2/{key[0]}/{kind}/{each}")
+            if reply is None:
+                continue
             if reply.status == 200:
                 assert reply.body == CONTENTS[each], "other bytes"
                 assert (key[0], each) in self.ever_there
@@ -299,6 +303,14 @@ class World:
                 assert reply.status == 404, reply
                 has_it = held is not None and (each in held.manifests or each in held.blobs)
                 assert not has_it, "absent here though the primary has it"
+
+    def _get_part(self, target: str) -> Reply | None:
+        """Get a part of an image; None: it broke off in an outage, as it may."""
+        try:
+            return RegistryClient(self.replica.url).get(target)
+        except (HTTPException, OSError):
+            assert self.is_away, "broken off though the primary answers"
+            return None
 
     @contextmanager
     def slow_answers(self, waiting: Sequence[Key]) -> Iterator[None]:
