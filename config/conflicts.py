@@ -1,11 +1,12 @@
 """Settings that don't go together, decided from what was given, whether or not it could be read."""
 
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 
 from config.declare import Key
 from config.problems import Problem, shown
 from config.sources import Given
-from config.values import parse_address
+from config.values import host_of, parse_address, parse_origin
 
 
 def conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
@@ -33,6 +34,7 @@ def _source_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
     if source == "hub":
         yield from _needs(given, "replication.source", "replication.hub_url")
         yield from _needs(given, "replication.source", "replication.token_file")
+        yield from _open_hub(given)
     if source == "notifications":
         yield from _needs(given, "replication.source", "listen.notifications")
         yield from _needs(given, "replication.source", "receiving.secret_file", "receiving.secret")
@@ -46,6 +48,25 @@ def _source_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
             yield Problem(key, f"either it or {key}_file", "both")
     if not _has(given, "tls.certificate"):
         yield from _open_addresses(given, "listen.notifications")
+
+
+def _open_hub(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give a problem if the join token would cross the network as text."""
+    raw = _raw(given, "replication.hub_url")
+    try:
+        url = parse_origin(str(raw))
+    except ValueError:
+        return
+    if url.startswith("http://") and not _is_here(host_of(url)):
+        expected = "https, or http of this machine, since others could read the token on the way"
+        yield Problem("replication.hub_url", expected, shown(raw))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _needs(given: Mapping[Key, Given], key: str, *others: str) -> Iterator[Problem]:

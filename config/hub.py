@@ -104,7 +104,7 @@ class SubscriptionSettings:
     """The streams on which replicas follow the event log."""
 
     heartbeat: Duration = setting(
-        duration("100ms", "1m"), "5s", "How often a quiet stream shows that it is alive."
+        duration("100ms", "5s"), "5s", "How often a quiet stream shows that it is alive."
     )
     buffer: ByteSize = setting(
         size("64KiB", "64MiB"), "1MiB", "Bytes that may wait for a replica before it is cut."

@@ -24,7 +24,7 @@ class ReplicationSettings:
         "Who tells what was pushed: `hub`, or the primary itself by `notifications` "
         "to `listen.notifications`.",
     )
-    hub_url: str | None = optional(origin(), "URL of the hub.")
+    hub_url: str | None = optional(origin(), "URL of the hub: https, or http of this machine.")
     token_file: Path | None = optional(
         path(), "File with the join token that `proxima replicas create` printed."
     )

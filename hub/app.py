@@ -1,9 +1,8 @@
 """The hub's composition root, and its life: open the database, listen, serve, drain."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
+from functools import partial
 
 from aiohttp import web
 
@@ -31,6 +30,7 @@ from proxy.events.authenticity import Authenticity
 from proxy.serving.listener import Listener
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
+from proxy.serving.standing import Work, keep_running
 from proxy.serving.tls import Certificates
 from proxy.telemetry.hub_metrics import HubMetrics
 from proxy.telemetry.logs import EventLog
@@ -54,7 +54,8 @@ class Hub:
         self._clock = clock or SystemClock()
         self._telemetry = HubTelemetry(log, HubMetrics())
         self._stack = AsyncExitStack()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._works: dict[str, Work] = {}
+        self._working: asyncio.Task[None] | None = None
         self._state = "starting"
         self.ops_address: Address = ("", 0)
 
@@ -67,7 +68,7 @@ class Hub:
         try:
             await self._start()
         except BaseException:
-            await self._end_tasks()
+            await self._end_works()
             await self._stack.aclose()
             raise
 
@@ -88,12 +89,8 @@ class Hub:
         self._watch(parked)
         await self._open_ops()
         await self._listen(self._routes(secrets, parked))
-        self._own(self._feed.run(self._settings.subscription.heartbeat))
-        if isinstance(self._proof, Sentinel):
-            self._own(self._proof.run(self._settings.sentinel.every))
-        self._own(self._regional.run())
-        self._own(self._trim())
-        self._own(self._measure_lag())
+        self._works |= self._standing_works()
+        self._working = asyncio.create_task(keep_running(self._works, self._telemetry.log))
         self._state = "ready"
 
     # --- its parts --------------------------------------------------------------------------------
@@ -121,7 +118,7 @@ class Hub:
 
     def _routes(self, secrets: HubSecrets, parked: ParkedLetters) -> list[web.RouteDef]:
         settings, telemetry, clock = self._settings, self._telemetry, self._clock
-        intake = Intake(self._log, parked, self._proof.takes, clock, telemetry)
+        intake = Intake(self._log, parked, self._proof, clock, telemetry)
         receiving = settings.receiving
         authenticity = Authenticity(
             (each.reveal() for each in secrets.senders),
@@ -176,7 +173,7 @@ class Hub:
         self._stack.push_async_callback(self._listener.end)
         await self._listener.open((each.host, each.port) for each in listen.api)
         if certificates:
-            self._own(certificates.follow())
+            self._works["certificates"] = certificates.follow
 
     def _read_certificates(self) -> Certificates | None:
         tls = self._settings.tls
@@ -189,7 +186,18 @@ class Hub:
         """Where the primary, replicas and operators reach this hub."""
         return self._listener.addresses
 
-    # --- its tasks --------------------------------------------------------------------------------
+    # --- its standing works -----------------------------------------------------------------------
+
+    def _standing_works(self) -> dict[str, Work]:
+        works: dict[str, Work] = {
+            "feed": partial(self._feed.run, self._settings.subscription.heartbeat),
+            "regional": self._regional.run,
+            "trim": self._trim,
+            "lag": self._measure_lag,
+        }
+        if isinstance(self._proof, Sentinel):
+            works["sentinel"] = partial(self._proof.run, self._settings.sentinel.every)
+        return works
 
     async def _trim(self) -> None:
         while True:
@@ -208,16 +216,10 @@ class Hub:
             await asyncio.sleep(LAG_PERIOD_SECONDS)
             self._telemetry.metrics.loop_lag.observe(max(0.0, loop.time() - due))
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _end_tasks(self) -> None:
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def _end_works(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -233,6 +235,6 @@ class Hub:
         self._feed.drain(self._settings.subscription.reconnect_within)
         self._regional.drain()
         await self._listener.end()
-        await self._end_tasks()
+        await self._end_works()
         await self._stack.aclose()
         self._telemetry.log.info("hub.stopped")

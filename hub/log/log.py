@@ -121,6 +121,13 @@ class Log:
         if self._writing is not None:
             await asyncio.wait((self._writing,))
 
+    async def try_out(self) -> None:
+        """Write something durably that needs more room than an event does.
+
+        Raises: DatabaseUnavailable: events couldn't be kept either.
+        """
+        await self._database.write(works.try_out)
+
     async def append_again(self, after: int, upto: int, repository: str | None, limit: int) -> int:
         """Put what lies between two numbers at the end once more; give how many events that was.
 

@@ -17,6 +17,8 @@ from proxy.events.wire import event_to_json, to_json
 
 TRIM_EVENTS = 1_000
 EPOCH = "epoch"
+TRIAL = "trial"
+TRIAL_CHARACTERS = 32 << 10  # a disk whose last few pages take this one takes an event
 
 Row = dict[str, object]
 
@@ -108,6 +110,11 @@ def _unknown(rows: Sequence[Row], known: set[object]) -> list[Row]:
             known.add(row["fingerprint"])
             fresh.append(row)
     return fresh
+
+
+def try_out(connection: Connection) -> None:
+    """Write as if there was an event, and more than most; what it was before is written over."""
+    put_fact(connection, TRIAL, "." * TRIAL_CHARACTERS)
 
 
 def append_again(

@@ -1,8 +1,9 @@
 """From a notification's body to the log: read it, log what is understood, park what isn't."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from hub.clock import Clock
 from hub.log.log import Log
@@ -32,20 +33,32 @@ class Outcome:
         }
 
 
+class Proof(Protocol):
+    """What the hub's own pushes prove when they come back."""
+
+    def is_own(self, notification: Notification) -> bool:
+        """Say whether a notification is of the hub's own pushes."""
+        ...
+
+    def arrived(self, notification: Notification) -> None:
+        """Take one of them as come back."""
+        ...
+
+
 class Intake:
-    """Takes letters in. *is_sentinel* takes a notification if it is the hub's own."""
+    """Takes letters in. One of the hub's own proves the way once its whole letter is durable."""
 
     def __init__(
         self,
         log: Log,
         parked: ParkedLetters,
-        is_sentinel: Callable[[Notification], bool],
+        proof: Proof,
         clock: Clock,
         telemetry: HubTelemetry,
     ) -> None:
         self._log = log
         self._parked = parked
-        self._is_sentinel = is_sentinel
+        self._proof = proof
         self._clock = clock
         self._telemetry = telemetry
 
@@ -57,8 +70,9 @@ class Intake:
         now = self._clock.wall()
         found, reason = await _read(letter, now)
         logged, dropped = await asyncio.gather(
-            self._append(found), self._park(letter, reason, now) if reason else _nothing()
+            self._keep(found), self._park(letter, reason, now) if reason else _nothing()
         )
+        self._arrived(found)
         metrics = self._telemetry.metrics
         if reason:
             metrics.arrived(Arrival.PARKED)
@@ -70,14 +84,26 @@ class Intake:
         metrics.arrived(Arrival.IGNORED, outcome.ignored)
         return outcome
 
-    async def _append(self, found: Notifications) -> tuple[int, int]:
-        others = [each for each in found.understood if not self._is_sentinel(each)]
-        sentinels = len(found.understood) - len(others)
-        self._telemetry.metrics.arrived(Arrival.SENTINEL, sentinels)
-        if not others:
+    async def _keep(self, found: Notifications) -> tuple[int, int]:
+        others = [each for each in found.understood if not self._proof.is_own(each)]
+        has_own = len(others) < len(found.understood)
+        logged, _ = await asyncio.gather(
+            self._append(others),
+            self._log.try_out() if has_own else _nothing(),  # it proves that events are kept, too
+        )
+        return logged
+
+    async def _append(self, notifications: Sequence[Notification]) -> tuple[int, int]:
+        if not notifications:
             return 0, 0
-        appended = await self._log.append(others)
+        appended = await self._log.append(notifications)
         return len(appended.entries), appended.repeated
+
+    def _arrived(self, found: Notifications) -> None:
+        own = [each for each in found.understood if self._proof.is_own(each)]
+        for each in own:
+            self._proof.arrived(each)
+        self._telemetry.metrics.arrived(Arrival.SENTINEL, len(own))
 
     async def _park(self, letter: Letter, reason: str, now: float) -> int:
         return await self._parked.park(letter, reason, now)
@@ -91,7 +117,8 @@ class Intake:
         if parked is None:
             return None
         found, reason = await _read(parked.letter, parked.received_at)
-        logged = await self._append(found)
+        logged = await self._keep(found)
+        self._arrived(found)
         if not reason:
             await self._parked.remove(number)
         return Outcome(*logged, found.ignored, reason)

@@ -54,6 +54,12 @@ class Pusher:
 
         Raises: RegistryError: the primary can't be reached, refuses it, or leads elsewhere.
         """
+        try:
+            await self._push(content)
+        except ValueError as exc:  # of a Location, a realm, a header that is none
+            raise BadGateway("the primary's answer to the sentinel can't be followed") from exc
+
+    async def _push(self, content: Content) -> None:
         if not self._is_empty_there:
             await self._push_empty()
             self._is_empty_there = True

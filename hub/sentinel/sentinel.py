@@ -2,7 +2,8 @@
 
 A registry sends its notifications in order or not at all. One that comes back for a push that began
 at a time tells that notifications of what was pushed before it arrive; it proves that for `limit`
-from that time on.
+from that time on. It counts once the letter that it came in is durable: a hub that can't keep
+events gives no leases.
 """
 
 import asyncio
@@ -67,16 +68,17 @@ class Sentinel:
             self._telemetry.log.warning("sentinel.not_pushed", error=message)
         self._failure = message
 
-    def takes(self, notification: Notification) -> bool:
-        """Look at a notification; True: it is about the sentinel's repository, and only ours."""
+    def is_own(self, notification: Notification) -> bool:
+        """Say whether it is about the sentinel's repository, which is only ours."""
+        return notification.event.repository == self._repository
+
+    def arrived(self, notification: Notification) -> None:
+        """Take one of our own as come back: it proves something if it is of a push under way."""
         event = notification.event
-        if event.repository != self._repository:
-            return False
         if isinstance(event, ManifestPushed) and event.digest is not None:
             began_at = self._under_way.pop(event.digest, None)
             if began_at is not None:
                 self._proven_at = max(self._proven_at, began_at)
-        return True
 
     @property
     def age_seconds(self) -> float:
@@ -100,9 +102,12 @@ class NoSentinel:
     def __init__(self, *, is_trusted: bool) -> None:
         self._is_trusted = is_trusted
 
-    def takes(self, notification: Notification) -> bool:
+    def is_own(self, notification: Notification) -> bool:
         """None is the sentinel's."""
         return False
+
+    def arrived(self, notification: Notification) -> None:
+        """Nothing is proven."""
 
     def doubt(self) -> str:
         """Notifications are trusted to arrive, or nothing proves it."""

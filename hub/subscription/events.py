@@ -4,7 +4,7 @@ import asyncio
 
 from aiohttp import web
 
-from hub.errors import Unavailable
+from hub.errors import Denied, Unauthorized, Unavailable
 from hub.log.cursor import Cursor
 from hub.log.log import Log
 from hub.members import Members
@@ -14,6 +14,7 @@ from hub.web.application import route
 from hub.web.bearers import member_of
 
 PAGE_EVENTS = 500
+PIECE_BYTES = 64 << 10  # what a write may leave in the buffers of a connection that is slow
 WRITE_SECONDS = 30.0
 
 
@@ -67,10 +68,22 @@ class Subscriptions:
             after = await self._catch_up(response, after)
         with self._feed.joined(member_id) as stream:
             stream.on_cut = request.transport.abort if request.transport else None
+            if not await self._may_still_follow(request):
+                return
             async for chunk in stream.chunks():
                 await _write(response, chunk)
             if stream.is_cut:
                 raise _BrokenOff
+
+    async def _may_still_follow(self, request: web.Request) -> bool:
+        """Ask once more: one that was deleted before its stream joined had none to be ended."""
+        try:
+            await member_of(request, self._members)
+        except (Unauthorized, Denied):
+            return False
+        except Unavailable as exc:
+            raise _BrokenOff from exc
+        return True
 
     async def _catch_up(self, response: web.StreamResponse, after: int) -> int:
         """Write some of what went out after an event; give how far that is now."""
@@ -87,8 +100,10 @@ class Subscriptions:
 
 
 async def _write(response: web.StreamResponse, chunk: bytes) -> None:
-    async with asyncio.timeout(WRITE_SECONDS):
-        await response.write(chunk)
+    """Write a chunk of any size, with so much time for each piece."""
+    for start in range(0, len(chunk), PIECE_BYTES):
+        async with asyncio.timeout(WRITE_SECONDS):
+            await response.write(chunk[start : start + PIECE_BYTES])
 
 
 class _BrokenOff(Exception):

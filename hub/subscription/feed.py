@@ -77,8 +77,8 @@ class Feed:
             except TimeoutError:
                 self._put(sse.named("heartbeat", {"head": self.position}))
                 continue
-            self._wake.clear()
             self.tick()
+            self._wake.clear()
             await asyncio.sleep(TICK_SECONDS)
 
     def _note(self, entries: Sequence[Entry]) -> None:
@@ -87,11 +87,11 @@ class Feed:
 
     def tick(self) -> None:
         """Send what was appended since the last tick."""
-        entries, self._upcoming = self._upcoming, []
+        entries, epoch = self._upcoming, self._log.extent.epoch
         if not entries:
             return
-        epoch = self._log.extent.epoch
         encoded = [sse.notice(epoch, entry) for entry in entries]
+        self._upcoming = []  # not before: what couldn't be sent is sent with the next tick
         self._remember(entries, encoded)
         self.position = entries[-1].seq
         self._put(b"".join(encoded))

@@ -19,10 +19,13 @@ class Stream:
         self._wake = asyncio.Event()
 
     def put(self, chunk: bytes) -> bool:
-        """Queue a chunk; False: there is no room, and the stream is cut."""
+        """Queue a chunk; False: too much waits before it, and the stream is cut.
+
+        The chunk itself may be of any size: a replay is told in one, to those too who keep up.
+        """
         if self.is_cut or self._is_ended:
             return True
-        if self._bytes + len(chunk) > self._max_bytes:
+        if self._bytes >= self._max_bytes:
             self.cut()
             return False
         self._chunks.append(chunk)

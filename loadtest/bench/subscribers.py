@@ -74,7 +74,8 @@ class _Stream:
         chunk = self.socket.recv(_READ_BYTES)
         now = time.time()
         data = self._tail + chunk
-        begin = data.find(_RECEIVED)  # the oldest event of what has come
+        # The oldest event of what has come: events are in the order in which they were received.
+        begin = data.find(_RECEIVED, max(0, len(self._tail) - len(_RECEIVED) + 1))
         if begin >= 0 and (end := data.find(b",", begin)) >= 0:
             self.lag_seconds = max(self.lag_seconds, now - float(data[begin + 14 : end]))
         begin = data.rfind(self._id)
@@ -117,12 +118,14 @@ def _read_all(streams: list[_Stream], until: int) -> bool:
                 print(f"{behind} streams got nothing for too long", file=sys.stderr)
                 return False
             for key, _ in ready:
-                stream = key.data
-                before = stream.seq
-                if not stream.read():
-                    print(f"cut at event {stream.seq} of {until}", file=sys.stderr)
+                ready_one: _Stream = key.data
+                is_open = ready_one.read()
+                if ready_one.seq >= until:
+                    selector.unregister(ready_one.socket)
+                    behind -= 1
+                elif not is_open:
+                    print(f"cut at event {ready_one.seq} of {until}", file=sys.stderr)
                     return False
-                behind -= before < until <= stream.seq
     return True
 
 

@@ -145,6 +145,8 @@ class Program:
         deadline = time.monotonic() + limit_seconds
         while not is_ready():
             if self._process is None or self._process.poll() is not None:
+                if is_ready():  # its last words
+                    return
                 raise ProgramFailed(f"{self.name} ended at its start:\n{self._tail()}")
             if time.monotonic() > deadline:
                 raise ProgramFailed(

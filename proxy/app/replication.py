@@ -9,7 +9,6 @@ from functools import partial
 from config import ReplicationSource, Settings
 from proxy.app.chain import Chain, Ground
 from proxy.app.repair import Repair, build_repair, primary_there
-from proxy.app.standing import Work, keep_running
 from proxy.net.hub import HubAddress, HubClient
 from proxy.oci.caller import REPLICA
 from proxy.oci.digest import Digest
@@ -36,6 +35,7 @@ from proxy.replication.reporting import Reporter
 from proxy.replication.status import Phase, StatusOf
 from proxy.replication.targets import Here, Targets
 from proxy.replication.workers import Workers, WorkLimits
+from proxy.serving.standing import Work, keep_running
 from proxy.telemetry import Metrics
 from proxy.telemetry.logs import EventLog
 

@@ -3,7 +3,8 @@
 Shape: it lies below the file, the environment and the flags, so that an operator may say otherwise.
 What the hub said last is kept in the store (0600), and counts while the hub is down. The primary's
 URL and the origins that may see credentials are those of the first join: a hub that was taken over
-can't lead logins elsewhere. Only `--join-again`, here, takes over others.
+can't lead logins elsewhere. Only `--join-again`, here, takes over others, or goes on where what was
+kept can't be read any more. Without a place to keep it nothing is joined.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from proxy.net.hub_client import HubClient, HubRefused, token_in
 
 FILE_NAME = "hub.json"
 _PINNED = ("url", "trusted_origins")
+_OBJECTS = ("primary", "replica", "replication")
 
 Document = Mapping[str, Any]
 
 
 class NotJoined(Exception):
-    """The hub can't be joined, and never was."""
+    """The hub can't be joined and never was, or it isn't known any more whom it named then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ def add_join(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--join-again",
         action="store_true",
-        help="accept that the hub names another primary than at the first join",
+        help="accept that the hub names another primary than at the first join, or that what it "
+        "said then can't be read",
     )
 
 
@@ -90,26 +92,50 @@ def _join_of(arguments: argparse.Namespace, overrides: Mapping[str, object]) -> 
 def _ask(join: Join) -> Document:
     """Give what the hub says, pinned to the first join; what it said last while it is down."""
     path = join.store / FILE_NAME
-    kept = _kept(path)
+    kept = _kept(path, join)
     try:
         said = _said(join)
-    except (OSError, ValueError, HubRefused) as exc:
+    except (OSError, ValueError, RecursionError, HubRefused) as exc:
         if kept is None:
             raise NotJoined(f"the hub can't be joined: {exc}") from exc
         _warn(f"the hub can't be asked ({exc}): going on with what it said last")
         return kept
     if kept is not None and not join.is_again:
         said = _pinned(said, kept)
-    _keep(path, said)
+    if kept is not None and _settings(said) == _settings(kept):
+        return said
+    try:
+        _keep(path, said)
+    except OSError as exc:
+        if kept is None:
+            raise NotJoined(f"nothing would pin the primary: {path} can't be kept: {exc}") from exc
+        _warn(f"what the hub says can't be kept: {exc}; the next start goes by what it said before")
     return said
 
 
 def _said(join: Join) -> Document:
     with HubClient(join.url, token_in(join.token_file), join.ca_file) as client:
         said = client.ask("GET", "/v1/self")
-    if not isinstance(said, dict) or not isinstance(said.get("primary"), dict):
-        raise ValueError("its answer says nothing of a primary")
-    return said
+    try:
+        return _checked(said)
+    except ValueError as exc:
+        raise ValueError(f"its answer can't be used: {exc}") from exc
+
+
+def _checked(document: object) -> Document:
+    """Give a document whose parts can be read, and that names a primary. Raises: ValueError."""
+    if not isinstance(document, dict):
+        raise ValueError("it is no object")
+    parts = {name: document.get(name, {}) for name in _OBJECTS}
+    if isinstance(parts["replication"], dict):
+        parts["replication.backfill"] = parts["replication"].get("backfill", {})
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise ValueError(f"{name} is no object")
+    url = parts["primary"].get("url")
+    if not isinstance(url, str) or not url:
+        raise ValueError("it names no primary")
+    return document
 
 
 def _pinned(said: Document, kept: Document) -> Document:
@@ -152,28 +178,38 @@ def _seconds(value: object) -> str | None:
 # --- what the hub said last -----------------------------------------------------------------------
 
 
-def _kept(path: Path) -> Document | None:
-    with suppress(OSError, ValueError):
-        kept = json.loads(path.read_text())
-        if isinstance(kept, dict) and isinstance(kept.get("primary"), dict):
-            return kept
-    return None
+def _kept(path: Path, join: Join) -> Document | None:
+    """Give what was kept; None before the first join.
+
+    Raises: NotJoined: it can't be read, so that whom the hub named at first isn't known.
+    """
+    try:
+        return _checked(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as exc:
+        if join.is_again:
+            return None
+        raise NotJoined(
+            f"{path} can't be read ({exc}), and it pins the primary to the first join;"
+            " --join-again takes over the one that the hub names now"
+        ) from exc
 
 
 def _keep(path: Path, said: Document) -> None:
-    """Replace the file as a whole; without it a start while the hub is down isn't possible."""
+    """Replace the file as a whole. Raises: OSError: what was there before is still there."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(said, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    except OSError as exc:
+    except OSError:
         beside.unlink(missing_ok=True)
-        _warn(f"what the hub says can't be kept: {exc}")
+        raise
 
 
 def _warn(message: str) -> None:

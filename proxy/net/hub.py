@@ -4,7 +4,7 @@ The hub has a session of its own, so that nothing of the private link (addresses
 applies to it; HTTP/1.1, no redirects, no proxies from the environment, as for every session. Each
 request shows the join token, read again from its file, so that a new one counts from the next
 request on. What can go wrong is told apart: who asks isn't let in (`HubRefused`), the place in the
-log is gone (`CursorGone`), the hub can't be asked now (`HubUnavailable`).
+log is gone (`CursorGone`), the hub can't be asked now (`HubUnavailable`; also without a token).
 """
 
 import asyncio
@@ -30,14 +30,19 @@ MAX_ANSWER_BYTES = 1 << 20
 MAX_TOKEN_BYTES = 4096
 _TOKEN = re.compile(r"[!-~]+")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_REJECTIONS = (400, 413)
 
 JsonObject = Mapping[str, Any]
 
 
 class HubUnavailable(Unavailable):
-    """The hub can't be reached, doesn't answer, or answers what can't be used."""
+    """The hub can't be reached, doesn't answer, or answers what can't be used.
+
+    `is_rejection` says that it can't use what was sent, so that the same won't do later either.
+    """
 
     default_message = "the hub can't be reached"
+    is_rejection: bool = False
 
 
 class HubRefused(Denied):
@@ -188,15 +193,16 @@ class HubClient:
 def read_token(path: Path) -> str:
     """Give the token that a file holds. Blocks.
 
-    Raises: HubRefused: it holds none, or can't be read.
+    Raises: HubUnavailable: it holds none, or can't be read. The hub has refused nothing: the file
+            may be written anew at this moment, or descriptors may be short.
     """
     try:
         with path.open("rb") as file:
             text = file.read(MAX_TOKEN_BYTES + 1).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise HubRefused("the file of the join token can't be read") from exc
+        raise HubUnavailable("the file of the join token can't be read") from exc
     if len(text) > MAX_TOKEN_BYTES or _TOKEN.fullmatch(text) is None:
-        raise HubRefused("the file of the join token holds no token")
+        raise HubUnavailable("the file of the join token holds no token")
     return text
 
 
@@ -208,6 +214,7 @@ def _error_of(answer: Answer) -> RegistryError:
             return CursorGone()
         case status:
             error = HubUnavailable(f"the hub answered {status}")
+            error.is_rejection = status in _REJECTIONS
             if _SECONDS.fullmatch(after := answer.header("Retry-After")):
                 error.retry_after_seconds = int(after)
                 error.is_time_named = True

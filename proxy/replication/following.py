@@ -58,9 +58,11 @@ class Following:
         """
         owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
         intake = Intake(journal, self.marks, self.lease, on_events, self._log)
+        is_again = self.subscription is not None
         self.subscription = Subscription(
             self.hub, intake, self._clock, self._log, owner, self._pace
         )
+        self.subscription.may_have_missed = is_again
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.subscription.run())
             tasks.create_task(self.lease.run())

@@ -3,6 +3,8 @@
 Rules:
 - A report goes out when there is something to tell, and every few seconds if there isn't.
 - What the hub has taken is told no more; what it refuses is told no more either, and logged.
+- A report that it rejects as a whole (400, 413) is told in parts, the status by itself first; an
+  entry that is rejected alone is told no more. Where it rejects the status too, all waits.
 - A hub that can't be asked hears all of it later. Nothing waits for a report.
 """
 
@@ -10,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from proxy.net.hub import HubRefused, JsonObject
+from proxy.net.hub import HubRefused, HubUnavailable, JsonObject
 from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import Tag, parse_reference
@@ -48,6 +50,7 @@ class Reporter:
         self._status = status
         self._log = log
         self._error = ""
+        self._most = MAX_ENTRIES
 
     async def run(self) -> None:
         """Report for ever."""
@@ -69,16 +72,37 @@ class Reporter:
 
         Raises: HubRefused, HubUnavailable: it is all still to be told.
         """
-        entries = await self._history.unreported(MAX_ENTRIES)
+        most = self._most
+        entries = await self._history.unreported(most)
+        try:
+            answer = await self._tell(entries)
+        except HubUnavailable as exc:
+            if not exc.is_rejection or not entries:
+                raise
+            await self._tell([])
+            await self._tell_less(entries, exc)
+            return True
+        await self._history.reported(entries)
+        self._log_refused(entries, answer.get("refused"))
+        self._most = min(MAX_ENTRIES, most * 2)
+        return len(entries) == most
+
+    async def _tell(self, entries: Sequence[Entry]) -> JsonObject:
         status = await self._status()
         document = {
             "status": status.as_document(),
             "entries": [wire_entry(entry) for entry in entries],
         }
-        answer = await self._hub.post("/v1/reports", document)
-        await self._history.reported(entries)
-        self._log_refused(entries, answer.get("refused"))
-        return len(entries) == MAX_ENTRIES
+        return await self._hub.post("/v1/reports", document)
+
+    async def _tell_less(self, entries: Sequence[Entry], error: HubUnavailable) -> None:
+        """Go on with half of what was rejected; what was rejected alone is told no more."""
+        if self._most == MAX_ENTRIES:
+            self._log.warning("report.rejected", error=error.message, entries=len(entries))
+        self._most = max(1, len(entries) // 2)
+        if len(entries) == 1:
+            await self._history.reported(entries)
+            self._log.warning("report.refused", id=entries[0].id, error=error.message)
 
     def _log_refused(self, entries: Sequence[Entry], refused: object) -> None:
         for each in refused if isinstance(refused, list) else []:

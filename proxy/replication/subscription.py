@@ -6,6 +6,8 @@ Rules:
 - What arrives together is taken together. A stream that is silent for a few heartbeats has ended.
 - After a break it comes again with full jitter, later with each failure in a row, and not before
   the time that the hub named. A refusal is told once and tried again seldom.
+- Settings that changed while nothing was heard aren't told again: the owner looks at each
+  connection, but for a first one right behind the start, where they were just read.
 - A hub that is away changes nothing but freshness: it isn't on the way of any pull.
 """
 
@@ -58,8 +60,8 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who is told: *on_settings* when the hub's settings for us have changed, *on_refused* when it
-    doesn't want us any more.
+    """Who is told: *on_settings* when the hub's settings for us have changed, or may have,
+    *on_refused* when it doesn't want us any more.
     """
 
     on_settings: Callable[[], None] = lambda: None
@@ -88,6 +90,8 @@ class Subscription:
         self._failures = 0
         self._retry_seconds = 0.0
         self.is_refused = False
+        self.may_have_missed = False
+        """Whether settings may have changed since they were read."""
         self.heard = Heard()
 
     @property
@@ -136,6 +140,12 @@ class Subscription:
 
         Raises: HubRefused. HubUnavailable, StoreUnavailable, CursorGone: it goes on later.
         """
+        try:
+            await self._follow()
+        finally:
+            self.may_have_missed = True
+
+    async def _follow(self) -> None:
         cursor = await self._intake.resume()
         if cursor is None:
             cursor = await self._start_over("nothing was ever followed")
@@ -173,6 +183,8 @@ class Subscription:
         self.heard.error = ""
         self.is_refused = False
         self._log.info("subscription.connected", cursor=str(self._intake.cursor))
+        if self.may_have_missed:
+            self._owner.on_settings()
 
     async def _take(self, events: list[ServerEvent]) -> None:
         """Take what came in one piece; what isn't known is passed over."""

@@ -57,6 +57,8 @@ def test_an_unknown_variable_of_the_hub_is_a_problem() -> None:
             ["sentinel.password_file", "sentinel.repository"],
         ),
         ({"SENTINEL__REPOSITORY": "Proxima"}, ["sentinel.repository"]),
+        ({"SUBSCRIPTION__HEARTBEAT": "5s"}, []),
+        ({"SUBSCRIPTION__HEARTBEAT": "6s"}, ["subscription.heartbeat"]),
         ({"DATABASE__URL": "hub.db"}, ["database.url"]),
         ({"DATABASE__URL": "sqlite:///hub.db?mode=ro"}, ["database.url"]),
     ],

@@ -358,6 +358,45 @@ def test_conflicts(tmp_path: Path, environ: Mapping[str, str], expected: list[st
     assert all(line.startswith(start) for line, start in zip(lines, expected, strict=True))
 
 
+HUB = {**REQUIRED, "replication.source": "hub", "replication.token_file": "t"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hub.internal:8443",
+        "HTTP://HUB.internal",
+        "http://10.0.0.5:8080",
+        "http://0.0.0.0:8080",
+        "http://[fd00::5]:8080",
+        "http://localhost.example:8080",
+        "http://127.0.0.1.example",
+    ],
+)
+def test_the_join_token_crosses_no_network_as_text(tmp_path: Path, url: str) -> None:
+    """A hub that is asked over http on another machine is a problem, which says why."""
+    (line,) = problems(tmp_path, overrides={**HUB, "replication.hub_url": url})
+    assert line == (
+        "replication.hub_url: expected https, or http of this machine, since others could read the "
+        f'token on the way, found "{url}"'
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hub.internal:8443",
+        "http://127.0.0.1:8080",
+        "http://127.9.9.9",
+        "http://[::1]:8080",
+        "http://localhost:8080",
+    ],
+)
+def test_the_join_token_may_stay_on_this_machine(url: str) -> None:
+    """A hub is asked over https, or on this machine."""
+    assert load(None, {}, {**HUB, "replication.hub_url": url}).replication.hub_url == url
+
+
 @pytest.mark.parametrize(
     ("toml", "where"),
     [

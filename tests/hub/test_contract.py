@@ -3,12 +3,13 @@
 import pytest
 
 from hub.history.forms import Entry, EntryState, Report, Trigger, What
-from hub.instances.forms import Status
+from hub.instances.forms import BackfillProgress, Status
 from hub.instances.state import Reported
 from hub.wire.reading import read
 from proxy.cli.hub_parser import STATES
 from proxy.oci.artifact import ArtifactKind
 from proxy.replication import work
+from proxy.replication.backfill import BackfillStatus
 from proxy.replication.history import RUNNING
 from proxy.replication.history import Entry as Told
 from proxy.replication.reporting import MAX_ENTRIES, wire_entry
@@ -37,7 +38,9 @@ def test_every_word_of_a_replica_is_known_to_the_hub(said, understood):
 
 def test_a_status_is_read_as_it_was_meant():
     """All that a replica says of itself has its field at the hub."""
-    told = StatusTold(Phase.BACKFILLING, f"{'0' * 16}:7", 4.25, 3, 1_000, 1_790_000_000.0)
+    backfill = BackfillStatus(False, 3, 10, 500, 2_000, 60.0)
+    cursor = f"{'0' * 16}:7"
+    told = StatusTold(Phase.BACKFILLING, cursor, 4.25, 3, 1_000, 7.5, 0, backfill, 1_790_000_000.0)
     status = read(Status, told.as_document())
     assert (status.state, status.cursor, status.lag_seconds, status.queue) == (
         Reported.BACKFILLING,
@@ -45,7 +48,8 @@ def test_a_status_is_read_as_it_was_meant():
         4.25,
         3,
     )
-    assert (status.bytes_behind, status.at) == (1_000, told.at)
+    assert (status.bytes_behind, status.eta_seconds, status.at) == (1_000, 7.5, told.at)
+    assert status.backfill == BackfillProgress(3, 10, 500, 2_000)
 
 
 @pytest.mark.parametrize("end", [*CopyEnd, None])
@@ -70,6 +74,7 @@ def test_a_report_holds_as_much_as_a_replica_sends_at_once():
         wire_entry(Told(f"id-{number}", "shop/api", "1.0", "image", "event", 1.0, 2.0, 1))
         for number in range(MAX_ENTRIES)
     ]
-    status = StatusTold(Phase.RUNNING, None, 0.0, 0, 0, 1.0).as_document()
+    nothing = BackfillStatus(True, 0, 0, 0, None, None)
+    status = StatusTold(Phase.RUNNING, None, 0.0, 0, 0, None, 0, nothing, 1.0).as_document()
     report = read(Report, {"status": status, "entries": entries})
     assert len(report.entries) == MAX_ENTRIES

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from hub.sentinel.contents import content
 from tests.faults_disk.mounts import MIB, Filler, small_disk
 from tests.faults_disk.tracing import attached, calls_in, injection
 from tests.hub.follower import following
@@ -101,6 +102,34 @@ async def test_a_registry_sends_it_again(disk: Path, tmp_path: Path, opened: Ope
         filler.free()
         async with following(place, head) as follower:
             assert await pushed_tags(follower, 1) == ["v1"]
+
+
+SENTINEL = "proxima/sentinel"
+
+
+@pytest.mark.parametrize(
+    "neighbours",
+    [[pushed("lost")], [], [pushed("fill0")]],
+    ids=["with an event", "alone", "with one that is known"],
+)
+async def test_a_full_disk_proves_nothing(
+    disk: Path, tmp_path: Path, neighbours: list[dict[str, object]]
+) -> None:
+    """C20: leases don't go on while events can't be kept, though the sentinel's push comes back."""
+    filler = Filler(disk)
+    given = {"database__url": f"sqlite:///{disk / 'hub.db'}", "sentinel__repository": SENTINEL}
+    async with running_hub(tmp_path, **given) as place:
+        proof = place.hub._proof
+        digest = content(1).digest
+        proof._under_way[digest] = proof._clock.now()
+        letter = [*neighbours, pushed("current", SENTINEL) | {"digest": str(digest)}]
+        filler.fill()
+        await refused(place)
+        assert (await place.post(letter))[0] == 503
+        assert "has come yet" in proof.doubt() or "can't be pushed" in proof.doubt()
+        filler.free()
+        assert (await place.post(letter))[0] == 202
+        assert proof.doubt() == ""
 
 
 SYNCS = ("fsync", "fdatasync")

@@ -63,7 +63,11 @@ class Watch:
     def told(self, event: Event) -> bool:
         """Tell the sentinel of an event; give whether it is its own."""
         source = Source(Sender.DISTRIBUTION, datetime.now(UTC), "an id")
-        return self.sentinel.takes(Notification(source, event))
+        notification = Notification(source, event)
+        is_own = self.sentinel.is_own(notification)
+        if is_own:
+            self.sentinel.arrived(notification)
+        return is_own
 
     def close(self) -> None:
         self.log.flush()

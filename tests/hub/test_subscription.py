@@ -7,9 +7,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from config import ConfigError
+from hub.members import Member
 from hub.subscription import feed, sse
+from proxy.net.hub import SILENCE_SECONDS
 from tests.hub.follower import Follower, following
-from tests.hub.place import Place, pushed, running_hub
+from tests.hub.place import ADMIN, Place, hub_settings, pushed, running_hub
 from tests.support.raw_http import raw_connection, request_bytes
 from tests.support.waiting import eventually
 
@@ -53,7 +56,7 @@ async def _burst(place: Place, number: int) -> None:
 
 async def test_a_cursor_at_the_head_is_not_turned_back(tmp_path: Path) -> None:
     """Who knows the head before it has gone out is sent what follows it, not the head again."""
-    async with running_hub(tmp_path, subscription__heartbeat="1m") as place:
+    async with running_hub(tmp_path, subscription__heartbeat="5s") as place:
         feed = place.hub._feed
         await place.post(pushed("v0"))
         await eventually(lambda: feed.position == 1)
@@ -151,6 +154,13 @@ async def test_a_quiet_stream_has_a_heartbeat(tmp_path: Path) -> None:
     assert [(each.data, each.id) for each in beats] == [({"head": 3}, "")] * 3
 
 
+def test_a_heartbeat_is_well_within_a_replicas_patience(tmp_path: Path) -> None:
+    """No setting lets a quiet stream look dead: three may be late before that."""
+    too_long = f"{SILENCE_SECONDS / 4 + 1:.0f}s"
+    with pytest.raises(ConfigError, match="heartbeat"):
+        hub_settings(tmp_path, subscription__heartbeat=too_long)
+
+
 async def test_settings_are_announced_to_whom_they_concern(place: Place) -> None:
     """One replica is told, or all of them."""
     other = place.members.add("other")
@@ -176,6 +186,30 @@ async def test_a_replica_that_is_deleted_is_let_go(place: Place) -> None:
         assert {each.event for each in await theirs.rest()} == {"heartbeat"}
         await place.post(pushed("v1"))
         assert (await mine.next()).tag == "v1"
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["draining", "forgotten"])
+async def test_a_replica_that_is_deleted_as_it_joins_is_let_go(
+    place: Place, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    """One that may no more once it was asked for, but had no stream yet, gets none that stays."""
+    token, asked = "token-replica", []
+    real = place.members.by_token
+
+    async def deleted_after(given: str) -> Member | None:
+        found = await real(given)
+        if not asked:
+            place.hub._feed.end("replica")  # there is nothing to be ended yet
+            place.members.by.pop(token)
+            if is_known:
+                place.members.add("replica", may_follow=False)
+        asked.append(given)
+        return found
+
+    monkeypatch.setattr(place.members, "by_token", deleted_after)
+    async with asyncio.timeout(10), following(place) as follower:
+        assert {each.event for each in await follower.rest()} == {"heartbeat"}
+    assert (len(asked), len(place.hub._feed)) == (2, 0)
 
 
 async def test_a_replica_that_comes_back_again_and_again_has_few_streams(place: Place) -> None:
@@ -226,6 +260,25 @@ async def test_who_does_not_keep_up_is_cut_and_slows_nobody(tmp_path: Path) -> N
                 await eventually(lambda: place.hub._feed.following() == {"replica"}, 5)
             assert place.events("stream.cut")[0]["replica"] == "stalled"
             assert (await place.metrics()).value("proxima_hub_cut_streams_total") == 1
+
+
+async def test_a_replay_cuts_nobody(tmp_path: Path) -> None:
+    """A tick of many times the bound reaches those who keep up, whole and in order."""
+    async with running_hub(tmp_path, subscription__buffer="64KiB") as place:
+        await fill(place, 0, 3000)
+        await eventually(lambda: place.hub._feed.position == 3000)
+        other = place.members.add("other")
+        async with following(place, 3000) as mine, following(place, 3000, other) as theirs:
+            await eventually(lambda: len(place.hub._feed) == 2)
+            status, document = await place.ask("POST", "/v1/replay", ADMIN, {"after": 0})
+            assert (status, document["replayed"]) == (200, 3000)
+            await place.post(pushed("last"))
+            seen = await asyncio.gather(mine.notices(3001), theirs.notices(3001))
+        expected = [*(f"v{tag}" for tag in range(3000)), "last"]
+        assert all([each.tag for each in one] == expected for one in seen)
+        size = sum(len(chunk) for seq, chunk in place.hub._feed._recent if seq <= 6000)
+        assert size > 10 * place.settings.subscription.buffer
+        assert place.events("stream.cut") == []
 
 
 async def test_two_hundred_replicas_are_kept_current(place: Place) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from proxy.app import standing
-from proxy.app.standing import keep_running
+from proxy.serving import standing
+from proxy.serving.standing import keep_running
 from tests.registry_store.ground import Heard
 from tests.support.waiting import eventually
 

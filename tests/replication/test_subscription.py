@@ -11,7 +11,7 @@ from proxy.events.event import BlobPushed, TagDeleted
 from proxy.net.hub import CursorGone, HubRefused, HubUnavailable
 from proxy.net.sse import ServerEvent
 from proxy.oci.digest import Digest
-from proxy.oci.errors import StoreUnavailable
+from proxy.oci.errors import RegistryError, StoreUnavailable
 from proxy.oci.reference import Tag
 from proxy.replication.cursor import Cursor, Mark
 from proxy.replication.intake import Intake
@@ -241,6 +241,42 @@ async def test_other_events_of_the_stream(world: World):
     world.hub.extra = [ServerEvent("[]", "heartbeat"), ServerEvent("x", "heartbeat")]
     await world.subscription.follow()
     assert world.subscription.events_behind == 4
+
+
+async def test_settings_may_have_changed_while_nothing_was_heard(world: World):
+    """The first connection of a process comes right behind reading the settings; at each later one,
+    and at one behind failures, the owner looks at them again.
+    """
+    world.journal.at = Cursor("one", 0)
+    await world.run()
+    assert world.settings == 0
+    await world.run(2)
+    assert world.settings == 2
+    world.hub.error = UNAVAILABLE
+    await world.run(3)
+    assert world.settings == 2, "nothing is asked of a hub that is away"
+    world.hub.error = None
+    await world.run()
+    assert world.settings == 3
+
+
+@pytest.mark.parametrize("error", [UNAVAILABLE, HubRefused()])
+async def test_settings_after_a_start_without_the_hub(world: World, error: RegistryError):
+    """What was read while the hub was away is read again at the first connection."""
+    world.journal.at = Cursor("one", 0)
+    world.hub.error = error
+    await world.run(2)
+    world.hub.error = None
+    await world.run()
+    assert world.settings == 1
+
+
+async def test_a_first_connection_at_a_place_that_is_gone(world: World):
+    """To begin at the log's end instead isn't to connect again."""
+    world.journal.at = Cursor("other", 3)
+    await world.run()
+    assert world.journal.started_over
+    assert world.settings == 0
 
 
 @pytest.mark.parametrize("place", ["", "one:0", "one", "one:x"])

@@ -1,7 +1,7 @@
-"""Work that goes on as long as the replica: what ends in its middle is told, and begun anew.
+"""Work that goes on as long as the service: what ends in its middle is told, and begun anew.
 
-Pulls don't depend on any of it. So a fault that nobody thought of costs one such piece some
-seconds, and shows in the log, instead of ending its neighbours without a word.
+No request waits for any of it. So a fault that nobody thought of costs one such piece some
+seconds, and shows in the log, instead of ending it or its neighbours without a word.
 """
 
 import asyncio
