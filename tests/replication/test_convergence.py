@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.faults_disk.sweeping import IS_SOAK
 from tests.replication.hub_lives import Return
+from tests.replication.judged import JudgedWorld
 from tests.replication.tag_history import Key
 from tests.replication.world import (
     IDLE_VERIFY,
@@ -23,7 +24,6 @@ from tests.replication.world import (
     REPOSITORIES,
     TTL,
     Document,
-    World,
 )
 
 keys = st.sampled_from(KEYS)
@@ -59,11 +59,11 @@ class Convergence(RuleBasedStateMachine):
         self.late: list[Document] = []
         self.sent: list[Document] = []
 
-    world: World
+    world: JudgedWorld
 
     @initialize(first=st.dictionaries(keys, images, max_size=3))
     def begin(self, first: dict[Key, str]) -> None:
-        self.world = World()
+        self.world = JudgedWorld()
         self.world.open(first)
 
     def teardown(self) -> None:
@@ -269,7 +269,7 @@ class Convergence(RuleBasedStateMachine):
 
 TestConvergence = pytest.mark.timeout(7200 if IS_SOAK else 120)(Convergence.TestCase)
 TestConvergence.settings = settings(
-    max_examples=300 if IS_SOAK else 8,
+    max_examples=300 if IS_SOAK else 6,
     stateful_step_count=60 if IS_SOAK else 25,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # real time doesn't shrink

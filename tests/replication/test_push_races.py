@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.replication.world import IMAGES, KEYS, World
+from tests.replication.judged import JudgedWorld
+from tests.replication.world import IMAGES, KEYS
 from tests.support.hostile import MANIFESTS, Hold
 from tests.support.pushing import put_manifest
 from tests.support.registry_client import RegistryClient
@@ -17,8 +18,8 @@ REPOSITORY, TAG = KEY
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
+def world() -> Iterator[JudgedWorld]:
+    world = JudgedWorld()
     try:
         world.open({KEY: "one", KEYS[1]: "three"})
         yield world
@@ -26,7 +27,7 @@ def world() -> Iterator[World]:
         world.close()
 
 
-def test_a_push_whose_answer_is_late(world: World) -> None:
+def test_a_push_whose_answer_is_late(world: JudgedWorld) -> None:
     """C16, C17: a push through the replica whose answer comes when the tag has moved on, as an
     event told, doesn't take the tag back.
     """

@@ -1,12 +1,9 @@
-"""A primary, a hub and a replica, all of them real, a wire between them that loses events, and a
-model of what the primary had, against which every answer is held.
-"""
+"""A primary, a hub and a replica, all of them real, and what the primary's tags named when."""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +13,18 @@ from config import Address, Duration, ReplicationSource, Settings
 from config.replication import ReplicationSettings
 from config.settings import ListenSettings, PrimarySettings, StoreSettings
 from proxy.replication.cursor import Cursor
-from proxy.replication.pace import Pace
 from tests.fills.in_process import AdvancedClock
+from tests.replication.brisk import make_brisk
 from tests.replication.hub_lives import HubLives
 from tests.replication.lives import Lives
 from tests.replication.tag_history import History, Key
-from tests.support.hostile import MANIFESTS, Hold, HostileUpstream, hostile_upstream
+from tests.support.hostile import HostileUpstream, hostile_upstream
 from tests.support.images import multi_platform, oci_image
 from tests.support.loop_thread import LoopThread
 from tests.support.ports import LOOPBACK, claimed_port
-from tests.support.pushing import push
+from tests.support.pushing import put_manifest
 from tests.support.registry_client import RegistryClient, Reply
-from tests.support.store_tree import linked_blobs, linked_manifests, tags, wrong_blobs
-from tests.support.waiting import POLL_SECONDS, NeverHappened, wait_until
+from tests.support.waiting import NeverHappened, wait_until
 
 REPOSITORIES = ("shop/api", "shop/web")
 TAGS = ("v1", "latest", "stable")
@@ -61,16 +57,6 @@ class Told:
 
     cursor: Cursor
     newest: dict[Key, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """When a client asked for a tag, and what no answer to it may be older than."""
-
-    at: float
-    is_leased: bool
-    shown: int
-    told_of: int
 
 
 class World:
@@ -158,9 +144,11 @@ class World:
         return event("manifest.pushed", repository, tag=tag, digest=image.digest)
 
     def push_through(self, key: Key, name: str) -> Document:
-        """Push through the replica; what becomes of that event is another matter."""
+        """Push a tag through the replica; what becomes of that event is another matter."""
         repository, tag = key
-        push(RegistryClient(self.replica.url), repository, IMAGES[name], tag)
+        self.change(lambda: void(self.upstream.contents.add(repository, IMAGES[name])))
+        client = RegistryClient(self.replica.url)
+        put_manifest(client, repository, IMAGES[name], tag).expect(201)
         self.change(lambda: None)
         return event("manifest.pushed", repository, tag=tag, digest=IMAGES[name].digest)
 
@@ -202,7 +190,7 @@ class World:
 
     def _reaches_primary(self) -> bool:
         self.pass_time(SOON)
-        return self._get((REPOSITORIES[0], NO_TAG)).status == 404
+        return self.get((REPOSITORIES[0], NO_TAG)).status == 404
 
     # --- the wire to the hub ----------------------------------------------------------------------
 
@@ -244,85 +232,8 @@ class World:
     def is_leased(self) -> bool:
         return self.replica.replication.news.assurance.is_live()
 
-    def pull(self, key: Key) -> str | None:
-        """Pull a tag as a client does; hold the answer against what the primary had."""
-        asked = self._asked(key)
-        return self.check(key, self._get(key), asked)
-
-    def _asked(self, key: Key) -> Asked:
-        self.note_told()
-        history = self.histories[key]
-        return Asked(self.clock.now(), self.is_leased, history.shown, history.told_of)
-
-    def check(self, key: Key, reply: Reply, asked: Asked) -> str | None:
-        """Check that an answer is of a state that may be shown, and note that it was."""
-        history = self.histories[key]
-        if reply.status not in (200, 404):
-            assert self.is_away, reply
-            assert reply.status in (502, 503), reply
-            return None
-        seen = reply.header("Docker-Content-Digest") if reply.status == 200 else None
-        if seen is not None:
-            assert reply.body == CONTENTS[seen], "other bytes"
-        is_stale = "Warning" in reply.headers
-        assert self.is_away or not is_stale, "stale though the primary answers"
-        states = history.fitting(seen, 0)
-        assert states, "no state the primary ever had"
-        states = [n for n in states if n >= asked.shown]
-        assert states, "C17: an older state than was shown before"
-        if seen is not None:
-            history.shown = max(history.shown, states[0])
-        if self.is_away:
-            return seen
-        assert states[-1] >= asked.told_of, "C16: older than an event that was taken"
-        bound = (IDLE_VERIFY if asked.is_leased else TTL) + self.longest_trip
-        age = asked.at - history.until[states[-1]]
-        assert age <= bound, "older than was promised"
-        return seen
-
-    def pull_whole(self, key: Key) -> None:
-        """Pull a tag and all that it names, which is there if the primary has it."""
-        digest = self.pull(key)
-        held = self.upstream.contents.repositories.get(key[0])
-        image = next((each for each in IMAGES.values() if each.digest == digest), None)
-        if image is None:
-            return
-        client = RegistryClient(self.replica.url)
-        named = [("manifests", each.digest) for each in image.all_manifests()]
-        named += [("blobs", each.digest) for each in image.all_blobs()]
-        for kind, each in named:
-            reply = client.get(f"/v2/{key[0]}/{kind}/{each}")
-            if reply.status == 200:
-                assert reply.body == CONTENTS[each], "other bytes"
-                assert (key[0], each) in self.ever_there
-            elif not self.is_away:
-                assert reply.status == 404, reply
-                has_it = held is not None and (each in held.manifests or each in held.blobs)
-                assert not has_it, "absent here though the primary has it"
-
-    @contextmanager
-    def slow_answers(self, waiting: Sequence[Key]) -> Iterator[None]:
-        """Let clients wait for answers of the primary about tags as they were when this begins.
-
-        Those that can be answered without it aren't held back.
-        """
-        hold = Hold()
-        fault = self.upstream.inject(hold, path=MANIFESTS, times=None)
-        asked = [self._asked(key) for key in waiting]
-        with ThreadPoolExecutor(len(waiting)) as clients:
-            replies = [clients.submit(self._get, key) for key in waiting]
-            with suppress(NeverHappened):
-                wait_until(lambda: fault.fired or all(each.done() for each in replies), 1.0)
-            try:
-                yield
-            finally:
-                self.upstream.heal()
-        if self.is_away:
-            return
-        for key, reply, each in zip(waiting, replies, asked, strict=True):
-            self.check(key, reply.result(), each)
-
-    def _get(self, key: Key) -> Reply:
+    def get(self, key: Key) -> Reply:
+        """Pull a tag."""
         repository, tag = key
         return RegistryClient(self.replica.url).get(f"/v2/{repository}/manifests/{tag}")
 
@@ -350,113 +261,6 @@ class World:
         if (following := replication.news.following) is not None:
             following.lease._wake.set()
 
-    # --- what has to hold -------------------------------------------------------------------------
-
-    def links(self) -> set[tuple[str, str]]:
-        """Give what each repository links here."""
-        store = self.replica.store
-        return {
-            (repository, digest)
-            for repository in REPOSITORIES
-            for digest in linked_manifests(store, repository) | linked_blobs(store, repository)
-        }
-
-    def check_links(self) -> None:
-        """Nothing is linked that the primary never had there; nothing goes that never went."""
-        links = self.links()
-        assert links <= self.ever_there
-        self.linked -= self.ever_deleted
-        assert self.linked <= links, "removed here though the primary has it"
-        self.linked |= links - self.ever_deleted
-
-    def wait_current(self) -> None:
-        """Wait until all that the hub has is taken."""
-
-        def has_all() -> bool:
-            following = self.replica.replication.news.following
-            assert following is not None
-            subscription = following.subscription
-            cursor = subscription._intake.cursor if subscription is not None else None
-            return cursor is not None and cursor == self.hub.head
-
-        wait_until(has_all, QUIET_SECONDS, "the log is known here")
-
-    def wait_leased(self) -> None:
-        """Wait until a lease is live."""
-
-        def is_live() -> bool:
-            self.replica.thread.run(self._wake())
-            return self.is_leased
-
-        wait_until(is_live, QUIET_SECONDS, "a lease")
-
-    def wait_quiet(self) -> None:
-        """Wait until no job is left, putting the clock forward to those that wait."""
-        wait_until(self._is_quiet, QUIET_SECONDS, "no job is left")
-
-    def _is_quiet(self) -> bool:
-        journal, workers = self.replica.replication.journal, self.replica.replication.workers
-        run = self.replica.thread.run
-        backfill = self.replica.replication.repair.backfill
-        if not run(journal.backlog()) and not workers.running and backfill.is_finished:
-            return True
-        due = run(journal.next_due_in())
-        if not workers.running and due:
-            self.pass_time(due + POLL_SECONDS)
-        return False
-
-    def reconcile(self) -> None:
-        """Let it become time for a comparison, and wait until one has ended well."""
-        reconciler = self.replica.replication.repair.reconciler
-        since = self.clock.wall()
-
-        def is_done() -> bool:
-            if reconciler.proven_at >= since:
-                return True
-            left = max(reconciler._retry_at, reconciler._next_at) - self.clock.now()
-            if left > 0:  # one that began before has ended
-                self.pass_time(left)
-            return False
-
-        self.pass_time(RECONCILE_EVERY * 1.2)
-        wait_until(is_done, QUIET_SECONDS, "a comparison that ends well")
-
-    def heal(self) -> None:
-        """Let everything be there again."""
-        if self.is_away:
-            self.come_back()
-        if not self.hub.is_up:
-            self.hub.start()
-        if not self.replica.is_up:
-            self.replica.start()
-
-    def check_converged(self) -> None:
-        """C17: after a time and one comparison all is as it is at the primary."""
-        self.heal()
-        self.wait_current()
-        self.wait_quiet()
-        self.reconcile()
-        self.wait_quiet()
-        self.check_links()
-        store, held = self.replica.store, self.upstream.contents.repositories
-        for repository in REPOSITORIES:
-            found = held.get(repository)
-            assert tags(store, repository) == (found.tags if found else {}), repository
-        wanted = {
-            (repository, each.digest)
-            for repository in held
-            for image in IMAGES.values()
-            if image.digest in held[repository].tags.values()
-            for each in (*image.all_manifests(), *image.all_blobs())
-        }
-        assert wanted <= self.links(), "not whole"
-        assert wrong_blobs(store) == set()
-        assert list((store / "spool").iterdir()) == []
-        assert self.replica.thread.run(self.replica.replication.journal.dead(1)) == []
-        assert "crashed" not in self.replica.log()
-        for key in KEYS:
-            self.pull_whole(key)
-
 
 def event(name: str, repository: str, **fields: str) -> Document:
     """Give a notification in the plain form, without a source."""
@@ -469,23 +273,3 @@ async def _called(work: Callable[[], None]) -> None:
 
 def void(_: object) -> None:
     """Drop a value."""
-
-
-def make_brisk(patched: pytest.MonkeyPatch) -> None:
-    """Let what waits by the machine's clock wait less."""
-
-    def pace(*_: object, **__: object) -> Pace:
-        return Pace(0.02, 0.1)
-
-    for where in ("subscription", "lease"):
-        patched.setattr(f"proxy.replication.{where}.Pace", pace)
-    for name, seconds in {
-        "proxy.replication.pace.REFUSED_SECONDS": 0.1,
-        "proxy.replication.lease.LEAST_SECONDS": 0.05,
-        "proxy.replication.reconcile.LOOK_EVERY_SECONDS": 0.02,
-        "proxy.replication.backfill.LOOK_EVERY_SECONDS": 0.02,
-        "proxy.replication.backfill.FIRST_RETRY_SECONDS": 0.05,
-        "proxy.replication.backfill.LONGEST_RETRY_SECONDS": 0.1,
-        "hub.subscription.feed.TICK_SECONDS": 0.005,
-    }.items():
-        patched.setattr(name, seconds)
