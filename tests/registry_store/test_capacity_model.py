@@ -36,6 +36,7 @@ class CapacityModel(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.heard, self.clock = Heard(), ManualClock()
         self.used = 0
+        self.pulled_last = ""
         self.order: dict[str, tuple[bool, bool, int]] = {}
         self.pinned: set[str] = set()
         self.held: list[Digest] = []
@@ -71,6 +72,7 @@ class CapacityModel(RuleBasedStateMachine):
     def _note(self, digest: str, size: int, *, is_pulled: bool) -> None:
         self.used += 1
         was_pulled = self.order[digest][1] if digest in self.order else False
+        was_pulled |= digest == self.pulled_last  # within this minute, be it evicted meanwhile
         self.order[digest] = (size <= SMALL_BYTES, is_pulled or was_pulled, self.used)
 
     def _stays(self, digest: str) -> bool:
@@ -106,6 +108,8 @@ class CapacityModel(RuleBasedStateMachine):
         )
         beyond = self.accounts.room.taken_bytes + len(data) - CAPACITY
         is_kept = self.runner.run(self.accounts.keep(data, is_pulled=is_pulled))
+        if is_pulled:
+            self.pulled_last = digest
         assert is_kept == (len(data) <= CAPACITY and beyond <= may_go)
         gone = self._check_gone(before, new=digest)
         sizes = [before[each] for each in gone]
@@ -124,6 +128,7 @@ class CapacityModel(RuleBasedStateMachine):
         digest = DIGESTS[number]
         if str(digest) in self.here:
             self.accounts.pull(digest)
+            self.pulled_last = str(digest)
             self._note(str(digest), len(CONTENTS[number]), is_pulled=True)
 
     @rule()
@@ -183,6 +188,7 @@ class CapacityModel(RuleBasedStateMachine):
         """Order, accounts and pins outlive it; the clock may have gone back meanwhile."""
         self._close()
         self.clock.wall_offset -= 50.0
+        self.pulled_last = ""
         self._open()
 
     @rule(number=contents)
