@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.replication.judged import JudgedWorld
-from tests.replication.world import IMAGES, KEYS
+from tests.replication.world import IMAGES, KEYS, QUIET_SECONDS
 from tests.support.hostile import MANIFESTS, Hold
 from tests.support.pushing import put_manifest
 from tests.support.registry_client import RegistryClient
@@ -43,7 +43,9 @@ def test_a_push_whose_answer_is_late(world: JudgedWorld) -> None:
             world.change(lambda: None)  # what the primary has accepted by now
             world.send(world.push(KEY, "two") | {"source": {"id": "later"}})
             wait_until(
-                lambda: tags(world.replica.store, REPOSITORY).get(TAG) == IMAGES["two"].digest
+                lambda: tags(world.replica.store, REPOSITORY).get(TAG) == IMAGES["two"].digest,
+                QUIET_SECONDS,
+                "the copy",
             )
             assert world.pull(KEY) == IMAGES["two"].digest
         finally:
