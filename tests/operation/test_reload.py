@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from config import Change, ConfigError, Settings, TagPolicy, settings_of
-from config.choices import Freshness, LogLevel, ReplicationSource
-from proxy.telemetry.labels import CopyEnd
+from config.choices import Backfill, Freshness, LogLevel, ReplicationSource
+from proxy.telemetry.labels import CopyEnd, RoundEnd
 from tests.conftest import Opened
 from tests.fills.calls import blob_path, manifest_path
 from tests.fills.in_process import AdvancedClock, InProcess, in_process
@@ -253,7 +253,8 @@ def _drain_limit(world: World) -> None:
 
 def _replicating(world: World, **replication: object) -> Replicating:
     """Run a replica that copies what it is told of."""
-    told_by = {"source": ReplicationSource.NOTIFICATIONS, **replication}
+    alone = {"backfill": Backfill.NONE, "reconcile_every": 0.0, "reconcile_rate": 1000}
+    told_by = {"source": ReplicationSource.NOTIFICATIONS, **alone, **replication}
     return Replicating(world.run(replication=told_by))
 
 
@@ -310,6 +311,34 @@ def _replication_bandwidth(world: World) -> None:
     assert seconds[1] < seconds[0]
 
 
+async def _looked_at(told: Replicating) -> None:
+    """Let the reconciler see now whether a round is due."""
+    told.replication.journal.has_gap.set()
+
+
+def _replication_reconcile_every(world: World) -> None:
+    told = _replicating(world)
+    told.running.thread.run(_looked_at(told))
+    assert world.replica.events("reconcile.ended") == []
+    world.reload("replication.reconcile_every", 60.0)
+    world.later()
+    told.running.thread.run(_looked_at(told))
+    wait_until(lambda: world.replica.events("reconcile.ended"), 10.0, "a round")
+
+
+def _replication_allow_mass_delete(world: World) -> None:
+    told = _replicating(world)
+    known = world.upstream.contents.repository(REPOSITORY).tags
+    known |= {f"v{number}": known["v1"] for number in range(10)}
+    for tag in known:
+        assert _is_copied(world, told, tag)
+    for number in range(8):
+        del known[f"v{number}"]
+    assert told.reconcile() is RoundEnd.HELD
+    world.reload("replication.allow_mass_delete", value=True)
+    assert told.reconcile() is RoundEnd.COMPLETE
+
+
 EFFECTS: Mapping[str, Callable[[World], None]] = {
     "access.outage_grace": _access_outage_grace,
     "access.trusted_proxies": _access_trusted_proxies,
@@ -319,7 +348,9 @@ EFFECTS: Mapping[str, Callable[[World], None]] = {
     "primary.storage_origins": _storage_origins,
     "primary.trusted_origins": _trusted_origins,
     "replication.bandwidth": _replication_bandwidth,
+    "replication.allow_mass_delete": _replication_allow_mass_delete,
     "replication.platforms": _replication_platforms,
+    "replication.reconcile_every": _replication_reconcile_every,
     "replication.repositories": _replication_repositories,
     "replication.tags": _replication_tags,
     "tags.policies": _tags_policies,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from config import ReplicationSource
+from config import Backfill, ReplicationSource
 from tests.fills.in_process import InProcess, in_process
 from tests.hub.place import ADMIN_TOKEN, SENDER
 from tests.hub.process import HubProcess, hub_process
@@ -82,6 +82,8 @@ def world(tmp_path: Path) -> Iterator[World]:
             "source": ReplicationSource.HUB,
             "hub_url": f"http://{hub.api}",
             "token_file": token,
+            "backfill": Backfill.NONE,
+            "reconcile_every": 0.0,
         }
         asks_without_lease = {"ttl": 0.0}
         replica = stack.enter_context(
