@@ -9,8 +9,9 @@ from hub.clock import Clock
 from hub.log.log import Log
 from hub.receiving.parked import ParkedLetters
 from hub.telemetry import HubTelemetry
-from proxy.events.letter import LONG_BYTES, Letter, read_letter
+from proxy.events.letter import Letter
 from proxy.events.notification import Notification, Notifications
+from proxy.serving.letters import read_without_blocking
 from proxy.telemetry.hub_metrics import Arrival
 
 
@@ -68,7 +69,7 @@ class Intake:
         Raises: DatabaseUnavailable: it is to be sent again.
         """
         now = self._clock.wall()
-        found, reason = await _read(letter, now)
+        found, reason = await read_without_blocking(letter, now)
         logged, dropped = await asyncio.gather(
             self._keep(found), self._park(letter, reason, now) if reason else _nothing()
         )
@@ -116,7 +117,7 @@ class Intake:
         parked = await self._parked.get(number)
         if parked is None:
             return None
-        found, reason = await _read(parked.letter, parked.received_at)
+        found, reason = await read_without_blocking(parked.letter, parked.received_at)
         logged = await self._keep(found)
         self._arrived(found)
         if not reason:
@@ -126,10 +127,3 @@ class Intake:
 
 async def _nothing() -> int:
     return 0
-
-
-async def _read(letter: Letter, now: float) -> tuple[Notifications, str]:
-    """Give what is understood of a letter, and why the rest isn't; empty: all is."""
-    if len(letter.body) >= LONG_BYTES:
-        return await asyncio.to_thread(read_letter, letter, now)
-    return read_letter(letter, now)

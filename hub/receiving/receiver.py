@@ -5,6 +5,8 @@ meantime. So what isn't understood is answered 2xx too, and refused is only what
 is too large, and what can't be kept.
 """
 
+from functools import partial
+
 from aiohttp import web
 
 from hub.clock import Clock
@@ -14,10 +16,9 @@ from hub.telemetry import HubTelemetry
 from hub.web.application import route
 from hub.web.body import check_length, read_body
 from proxy.events.authenticity import Authenticity, NotAuthentic
-from proxy.events.letter import Letter, kept_headers
+from proxy.serving.letters import take_authentic
 
 PATH = "/notifications"
-MAX_SENDER_CHARACTERS = 32
 
 
 class Receiver:
@@ -53,16 +54,10 @@ class Receiver:
         return web.json_response(outcome.as_document(), status=202)
 
     async def _authentic(self, request: web.Request) -> Outcome:
-        authenticity, now = self._authenticity, self._clock.wall
-        signed = authenticity.check_headers(tuple(request.headers.items()), now())
-        body = await read_body(request, self._max_body_bytes)
-        sender = request.query.get("sender", "")[:MAX_SENDER_CHARACTERS]
-        letter = Letter(sender, kept_headers(request.headers), body)
-        if signed is None:
-            return await self._intake.take(letter)
-        authenticity.check_body(signed, body, now())
-        try:
-            return await self._intake.take(letter)
-        except BaseException:
-            authenticity.give_back(signed)
-            raise
+        return await take_authentic(
+            request,
+            self._authenticity,
+            self._clock.wall,
+            partial(read_body, request, self._max_body_bytes),
+            self._intake.take,
+        )

@@ -5,20 +5,19 @@ for a look, bounded in number, the oldest go; the sender is told that all is wel
 isn't sends nothing else in the meantime.
 """
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.events.event import Event
-from proxy.events.letter import LONG_BYTES, Letter, read_letter
-from proxy.events.notification import Notifications
+from proxy.events.letter import Letter
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks, mark_of
+from proxy.serving.letters import read_without_blocking
 from proxy.telemetry import Telemetry
 
 MAX_REASON_CHARACTERS = 256
@@ -129,7 +128,7 @@ class Reception:
         Raises: StoreUnavailable: it is to be sent again.
         """
         now = self._clock.wall()
-        found, reason = await _read(letter, now)
+        found, reason = await read_without_blocking(letter, now)
         events = [each.event for each in found.understood]
         await self._learn(events, now)
         if reason:
@@ -156,15 +155,8 @@ class Reception:
         if letter is None:
             return None
         now = self._clock.wall()
-        found, reason = await _read(letter, now)
+        found, reason = await read_without_blocking(letter, now)
         await self._learn([each.event for each in found.understood], now)
         if not reason:
             await self.parking.remove(number)
         return Taken(len(found.understood), found.ignored, reason)
-
-
-async def _read(letter: Letter, now: float) -> tuple[Notifications, str]:
-    """Give what is understood of a letter, and why the rest isn't; empty: all is."""
-    if len(letter.body) >= LONG_BYTES:
-        return await asyncio.to_thread(read_letter, letter, now)
-    return read_letter(letter, now)

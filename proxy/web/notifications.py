@@ -3,11 +3,11 @@ it is durable.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from proxy.events.authenticity import Authenticity, NotAuthentic
-from proxy.events.letter import Letter, kept_headers
 from proxy.oci.errors import BadRequest, NotServedHere, RegistryError, Unauthorized
 from proxy.registry.clock import Clock
 from proxy.replication.reception import Reception, Taken
@@ -18,11 +18,11 @@ from proxy.serving.body import (
     has_unread_body,
     read_body,
 )
+from proxy.serving.letters import take_authentic
 from proxy.telemetry.logs import EventLog
 from proxy.web.respond import error_response
 
 PATH = "/notifications"
-MAX_SENDER_CHARACTERS = 32
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -61,19 +61,13 @@ class NotificationRoute:
         return web.json_response(taken.as_document(), status=202)
 
     async def _authentic(self, request: web.Request) -> Taken:
-        authenticity, now = self._authenticity, self._clock.wall
-        signed = authenticity.check_headers(tuple(request.headers.items()), now())
-        body = await read_body(request, self._max_body_bytes)
-        sender = request.query.get("sender", "")[:MAX_SENDER_CHARACTERS]
-        letter = Letter(sender, kept_headers(request.headers), body)
-        if signed is None:
-            return await self._reception.take(letter)
-        authenticity.check_body(signed, body, now())
-        try:
-            return await self._reception.take(letter)
-        except BaseException:
-            authenticity.give_back(signed)
-            raise
+        return await take_authentic(
+            request,
+            self._authenticity,
+            self._clock.wall,
+            partial(read_body, request, self._max_body_bytes),
+            self._reception.take,
+        )
 
 
 @web.middleware
