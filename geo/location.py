@@ -141,7 +141,7 @@ def _copy(path: Path, copy: int) -> None:
 
 
 def _check(reader: maxminddb.Reader) -> None:
-    """Look at samples. Raises: DatabaseUnusable: none tells of a place. _BROKEN: one can't be read."""
+    """Look at samples. Raises: DatabaseUnusable: none tells of a place; or as a lookup does."""
     places = [place_in(record) for record in _sample(reader)]
     if not any(places):
         raise DatabaseUnusable(f"no places in it, but {reader.metadata().database_type[:80]}")
