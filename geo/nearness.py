@@ -83,6 +83,11 @@ class Nearness:
             return self._ranking(client, By.NETWORK, spot, place)
         return self._ranking(client, By.DATABASE if place else By.DEFAULT, spot, place)
 
+    def rank_from(self, region: Region) -> Ranking:
+        """Give all regions for the clients of one region, whatever their addresses."""
+        spot = self._spot_of(None, (region,), self._open | {region.name})
+        return self._ranking(None, By.NETWORK, spot, None)
+
     def _ranking(self, client: Address | None, by: By, spot: Spot, place: Place | None) -> Ranking:
         where = place.coordinates if place else None
         key = (spot.key, where)
