@@ -12,7 +12,13 @@ from config.choices import (
 from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.hub import HubSettings
-from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
+from config.hub_checks import (
+    HubSecrets,
+    check_hub,
+    hub_secrets,
+    read_canary_password,
+    read_sentinel_password,
+)
 from config.loader import given_value, load, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
@@ -49,6 +55,7 @@ __all__ = [
     "load_hub",
     "parse_duration",
     "parse_network",
+    "read_canary_password",
     "read_password",
     "read_sentinel_password",
     "sender_secrets",
