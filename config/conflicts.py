@@ -113,6 +113,8 @@ def dns_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
     """Give the same of the process beside a DNS server."""
     yield from _open_hub(given, "hub.url")
     yield from _strange_addresses(given, "listen.backend")
+    if not _has(given, "zone.nameservers"):
+        yield Problem("zone.nameservers", "the names of one server or more", "nothing")
 
 
 def _strange_addresses(given: Mapping[Key, Given], key: str) -> Iterator[Problem]:

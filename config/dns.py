@@ -12,9 +12,6 @@ from config.values import Address, Duration
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = text(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+", "domain name", "registry.example.com")
-_MAILBOX = text(
-    rf"(?=.{{1,253}}$)(?:{_LABEL}(?:\.{_LABEL})*)?", "domain name", "hostmaster.example.com"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +35,6 @@ class DnsListenSettings:
         listen_address(),
         "127.0.0.1:8053",
         "Address of the remote backend, `POST /dns`; a loopback one, port 0 takes a free one.",
-        flag="--listen",
     )
     ops: Address = setting(
         listen_address(), "127.0.0.1:9102", "Address of health checks and metrics."
@@ -58,12 +54,13 @@ class ZoneSettings:
     nameservers: tuple[str, ...] = several(
         _NAME,
         (),
-        "Names of the zone's name servers, as its parent delegates to them.",
+        "Names of the zone's name servers, one or more, as its parent delegates to them.",
         at_least=1,
         flag="--nameservers",
     )
-    hostmaster: str = setting(
-        _MAILBOX, "", "Mailbox of who cares for the zone, as SOA writes it; empty: hostmaster.DOMAIN."
+    hostmaster: str | None = optional(
+        _NAME,
+        "Mailbox of who cares for the zone, as SOA writes it; absent: hostmaster of `domain`.",
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
-from hub.dns.kept import Kept, StateFile
+from hub.dns.kept import Kept, NotKept, StateFile
 from hub.dns.state import GeoState, StateInvalid, read_revision, read_state
 from proxy.oci.errors import RegistryError
 from proxy.telemetry.logs import EventLog
@@ -38,7 +38,7 @@ class Follower:
     def __init__(
         self,
         hub: Hub,
-        file: StateFile,
+        file: StateFile | NotKept,
         take: Callable[[GeoState], Awaitable[None]],
         log: EventLog,
         now: Callable[[], float] = time.time,

@@ -45,6 +45,16 @@ class StateFile:
         write_file(self._path, text.encode(), MODE)
 
 
+class NotKept:
+    """Keeps nothing: for who writes files of its own."""
+
+    def read(self) -> None:
+        """Nothing is kept."""
+
+    def write(self, document: Document, confirmed_at: float) -> None:
+        """Nothing is to be kept."""
+
+
 def _kept(data: bytes) -> Kept:
     try:
         document = json.loads(data)
