@@ -11,12 +11,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from geo.powerdns import MAX_CALL_BYTES
 from proxy.oci.errors import BadRequest, SizeInvalid
 from proxy.serving.body import answer_and_drain, expect_nothing, has_unread_body, read_body
 from proxy.telemetry.dns_metrics import BackendCall, DnsMetrics
 from proxy.telemetry.logs import EventLog
 
-MAX_CALL_BYTES = 64 << 10
 PATH = "/dns"
 
 

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from geo.catalogue import Address, Network, Region
 from geo.nearness import Nearness, PlaceOf
 from geo.place import Place
-from geo.ranking import By, Ranking
+from geo.ranking import By
 from hub.dns.state import GeoState
 
 SUBNET_BITS = {4: 24, 6: 56}
@@ -49,28 +49,11 @@ def viewpoint_of(region: Region, state: GeoState, nearness: Nearness) -> Viewpoi
     return None
 
 
-def ranking_in(region: Region, state: GeoState, nearness: Nearness) -> Ranking:
-    """Give the regions for clients in a region: in its networks, else where it is itself."""
-    view = viewpoint_of(region, state, nearness)
-    if view is not None and view.is_sure:
-        return nearness.rank(view.client)
-    place = Place(region.coordinates, region.name, is_country=False)
-    here = nearness_of(state, lambda _: place)
-    candidates = (each for each in _strangers() if here.rank(each).by is not By.NETWORK)
-    return here.rank(next(candidates, None))
-
-
 def _clients(region: Region, state: GeoState) -> Iterator[tuple[Network, Address]]:
     """Give addresses in the networks of a region; parts of them may be another region's."""
     for network in (*state.situation.linked.get(region.name, ()), *region.networks):
         yield network, network[0]
         yield network, network[-1]
-
-
-def _strangers() -> Iterator[Address]:
-    """Give addresses that hardly any network holds (RFC 5737, RFC 3849)."""
-    for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"):
-        yield ip_network(text)[1]
 
 
 def _subnet(client: Address, at_least_bits: int) -> Network:
