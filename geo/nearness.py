@@ -50,7 +50,7 @@ class Nearness:
         place_of: PlaceOf,
         spread: int = DEFAULT_SPREAD,
     ) -> None:
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._standings = situation.standings
         self._linked = {
             each.name: frozenset(linked)
@@ -83,6 +83,11 @@ class Nearness:
             return self._ranking(client, By.NETWORK, spot, place)
         return self._ranking(client, By.DATABASE if place else By.DEFAULT, spot, place)
 
+    def rank_from(self, region: Region) -> Ranking:
+        """Give all regions for the clients of one region, whatever their addresses."""
+        spot = self._spot_of(None, (region,), self._open | {region.name})
+        return self._ranking(None, By.NETWORK, spot, None)
+
     def _ranking(self, client: Address | None, by: By, spot: Spot, place: Place | None) -> Ranking:
         where = place.coordinates if place else None
         key = (spot.key, where)
@@ -102,7 +107,7 @@ class Nearness:
         owners = _nearest_first(spot.owners, where) if where else list(spot.owners)
         own = [each for each in owners if each.name in entered]
         start = (owners[0].coordinates if owners else where) or self._default.coordinates
-        by_distance = _nearest_first(self._catalogue.regions, start)
+        by_distance = _nearest_first(self.catalogue.regions, start)
         if by is By.DEFAULT:
             by_distance.sort(key=lambda each: each is not self._default)
         if not own:
@@ -112,24 +117,28 @@ class Nearness:
             Ranked(
                 each,
                 None if by is By.DEFAULT else distance_km(start, each.coordinates),
-                self._standings.get(each.name, Standing.UP),
+                self._standing(each),
                 each.name in spot.entered,
             )
             for each in order
         ]
         return Plan(ranked, len(own), self._spread, _why(by, spot, own[0]))
 
+    def _standing(self, region: Region) -> Standing:
+        otherwise = Standing.DRAINED if region.is_drained else Standing.UP
+        return self._standings.get(region.name, otherwise)
+
     @property
     def _default(self) -> Region:
-        found = self._catalogue.region(self._catalogue.default)
-        return found or self._catalogue.regions[0]
+        found = self.catalogue.region(self.catalogue.default)
+        return found or self.catalogue.regions[0]
 
     # --- networks ---------------------------------------------------------------------------------
 
     def _owners_by_network(self) -> dict[Network, tuple[Region, ...]]:
         """Give whose each network is, in the catalogue's order."""
         owners: dict[Network, tuple[Region, ...]] = {}
-        for region in self._catalogue.regions:
+        for region in self.catalogue.regions:
             for network in {*region.networks, *self._linked.get(region.name, ())}:
                 owners[network] = (*owners.get(network, ()), region)
         return owners
@@ -147,7 +156,7 @@ class Nearness:
     ) -> Spot:
         names = tuple(each.name for each in owners)
         key = self._keys.setdefault((names, entered), len(self._keys))
-        return Spot(network, owners, entered, key, f"network {network}" if network else "")
+        return Spot(network, owners, entered, key, _words(network, owners))
 
 
 def _nearest_first(regions: Iterable[Region], where: Coordinates) -> list[Region]:
@@ -159,6 +168,12 @@ def _ordered(own: list[Region], by_distance: list[Region]) -> list[Region]:
     names = [each.name for each in own] + list(own[0].fallback)
     places = {name: index for index, name in reversed(list(enumerate(names)))}
     return sorted(by_distance, key=lambda each: places.get(each.name, len(names)))
+
+
+def _words(network: Network | None, owners: tuple[Region, ...]) -> str:
+    if network is not None:
+        return f"network {network}"
+    return f"in {owners[0].name}" if owners else ""
 
 
 def _why(by: By, spot: Spot, own: Region) -> str:

@@ -17,7 +17,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What changes while the catalogue stays. A region that isn't named is up, or has none linked.
+    """What changes while the catalogue stays.
+
+    standings: a region that isn't named is up, or drained where its catalogue says so.
 
     linked: the access list of a region too: once it has one, it is closed to all others.
     """
