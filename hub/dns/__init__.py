@@ -1,1 +1,1 @@
-"""The decision where clients go, told by DNS servers: beside each of them, or as files for others."""
+"""Where clients go, told by DNS servers: beside each of them, or as files for others."""

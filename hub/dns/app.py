@@ -145,7 +145,8 @@ class DnsProcess:
 
     async def reread(self) -> None:
         """Look whether the database's file changed; one that can't be used changes nothing."""
-        self._say_database(await asyncio.to_thread(self._locations.reload_if_changed) or "")
+        trouble = await asyncio.to_thread(self._locations.reload_if_changed)
+        self._say_database(trouble or "")
 
     def _say_database(self, trouble: str) -> None:
         if trouble and trouble != self._database_trouble:

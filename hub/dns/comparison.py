@@ -22,9 +22,7 @@ class Expected:
 
     def values(self, kind: str) -> tuple[str, ...]:
         """Give the addresses of one family."""
-        return tuple(
-            str(each) for each in self.region.addresses if each.version == FAMILIES[kind]
-        )
+        return tuple(str(each) for each in self.region.addresses if each.version == FAMILIES[kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ def _family_notes(state: GeoState) -> Iterator[str]:
         if without and len(without) < len(state.catalogue.regions):
             yield (
                 f"{kind}: not in {', '.join(without)}; resolvers may tell that to clients of other "
-                f"regions too, for up to {state.ttl_seconds} s, since such an answer names no subnet"
+                f"regions too, for {state.ttl_seconds} s at most, since it names no subnet"
             )
 
 
@@ -171,5 +169,3 @@ def _said(reply: Reply) -> str:
 
 def _absent(reply: Reply) -> str:
     return f"the server can't be asked: {_said(reply)}"
-
-

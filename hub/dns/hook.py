@@ -1,4 +1,4 @@
-"""A command that is run after files changed: bounded, its output logged, tried again if it fails."""
+"""A command that is run after files changed: within bounds, its output logged."""
 
 import asyncio
 import contextlib
@@ -54,9 +54,7 @@ class Hook:
         said = output.decode("utf-8", "replace").strip()
         if is_late or process.returncode:
             why = f"not done in {self.limit_seconds:g} s" if is_late else "it failed"
-            self.log.error(
-                "export.hook_failed", error=why, status=process.returncode, output=said
-            )
+            self.log.error("export.hook_failed", error=why, status=process.returncode, output=said)
             return False
         self.log.info("export.hook_done", output=said)
         return True

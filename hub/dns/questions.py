@@ -14,6 +14,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+
 from geo.catalogue import Address, Network
 
 TIMEOUT_SECONDS = 2.0
@@ -70,7 +71,7 @@ class Server:
 
     def ask(self, name: str, kind: str, client: Network | None = None) -> Reply:
         """Ask, on behalf of *client* if one is given; over TCP where the answer is cut."""
-        options = []
+        options: list[dns.edns.Option] = []
         if client is not None:
             options = [dns.edns.ECSOption(str(client.network_address), client.prefixlen)]
         query = dns.message.make_query(

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from geo.reading import CatalogueInvalid, read_catalogue
+from geo.problems import CatalogueInvalid
+from geo.reading import read_catalogue
 from geo.situation import Situation, Standing
 from hub.dns.state import GeoState, StateInvalid, read_state
 from proxy import __version__
@@ -116,5 +117,3 @@ def _is_here(host: str) -> bool:
 def _path_in(variable: str) -> Path | None:
     value = os.environ.get(variable)
     return Path(value) if value else None
-
-

@@ -7,7 +7,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from geo.catalogue import Catalogue, Network
-from geo.reading import CatalogueInvalid, catalogue_of
+from geo.problems import CatalogueInvalid
+from geo.reading import catalogue_of
 from geo.situation import Situation, Standing
 
 MAX_REVISION_CHARACTERS = 256

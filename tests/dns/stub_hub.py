@@ -1,4 +1,4 @@
-"""A hub as far as DNS servers see it: `GET /v1/geo` with its long poll, and what a test makes of it."""
+"""A hub as DNS servers see it: `GET /v1/geo` with its long poll, and what a test makes of it."""
 
 import asyncio
 import json

@@ -78,7 +78,9 @@ def _server(text: str) -> Server:
             return Server(ip_address(host.strip("[]")), _port(port))
         return Server(ip_address(text.strip("[]")), PORT)
     except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text}: expected an IP address, or one and a port") from exc
+        raise argparse.ArgumentTypeError(
+            f"{text}: expected an IP address, or one and a port"
+        ) from exc
 
 
 def _port(text: str) -> int:

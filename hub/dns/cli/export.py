@@ -110,9 +110,7 @@ async def _follow(arguments: argparse.Namespace, log: EventLog) -> int:
     exporter = Exporter(
         Folder(arguments.out, _regional(arguments).texts), _hook(arguments, log), log
     )
-    async with open_hub(
-        arguments, HubLimits(answer=ANSWER_SECONDS, silence=ANSWER_SECONDS)
-    ) as hub:
+    async with open_hub(arguments, HubLimits(answer=ANSWER_SECONDS, silence=ANSWER_SECONDS)) as hub:
         follower = Follower(hub, NotKept(), exporter.take, log)
         works = {"follower": follower.run, "exporter": exporter.run}
         working = asyncio.create_task(keep_running(works, log))
