@@ -10,7 +10,8 @@ WORKERS ?= auto
 ARGS ?=
 
 # Programs a verb starts, as PROGRAM or PROGRAM=DEBIAN-PACKAGE.
-demo_programs := docker-registry skopeo
+demo_programs := docker-registry skopeo pdns_server=pdns-server dig=bind9-dnsutils \
+	/var/lib/dpkg/info/pdns-backend-remote.list=pdns-backend-remote
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd
 bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev

@@ -2,6 +2,7 @@
 
 import random
 import socket
+from collections.abc import Iterable
 
 Address = tuple[str, int]
 
@@ -32,9 +33,15 @@ def free_address() -> Address:
     For programs that can't be told port 0. It lies below the ports that the kernel gives to
     outgoing connections, so that none of those takes it before the program does.
     """
+    return "127.0.0.1", free_port(["127.0.0.1"])
+
+
+def free_port(hosts: Iterable[str]) -> int:
+    """Give a port that is free on all of these hosts at this moment, for the same programs."""
+    wanted = tuple(hosts)
     for port in random.sample(range(_LOWEST_PORT, _HIGHEST_PORT), _TRIES):
-        if not _is_taken(port):
-            return "127.0.0.1", port
+        if not any(_is_taken((host, port)) for host in wanted):
+            return port
     raise RuntimeError(f"no free port on loopback among {_TRIES} tried")
 
 
@@ -47,10 +54,10 @@ def answers(address: Address) -> bool:
     return True
 
 
-def _is_taken(port: int) -> bool:
+def _is_taken(address: Address) -> bool:
     with socket.socket() as probe:
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind(address)
         except OSError:
             return True
     return False

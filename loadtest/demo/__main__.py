@@ -11,11 +11,19 @@ from pathlib import Path
 from types import FrameType
 
 from loadtest.demo.fleet import Fleet, running_fleet
-from loadtest.demo.guide import introduction, news_introduction, places, suggestions
+from loadtest.demo.guide import (
+    introduction,
+    nearest_introduction,
+    news_introduction,
+    places,
+    suggestions,
+)
+from loadtest.demo.nearest import Nearest, running_name
 from loadtest.demo.news import News
 from loadtest.demo.scene import Scene, running_scene
 from loadtest.demo.steps import Steps
-from loadtest.demo.table import Row, Table
+from loadtest.demo.table import Table
+from loadtest.nomad import SharedName
 from loadtest.programs import ProgramFailed
 from loadtest.units import show_bytes, show_seconds
 
@@ -55,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m loadtest.demo",
         description="Pull and push an image through a replica over a slow link; then push one that "
-        "arrives in two regions before anybody pulls it.",
+        "arrives in three regions before anybody pulls it; then let DNS lead clients to them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -77,15 +85,20 @@ def _check_room(folder: Path) -> None:
 
 
 def _run(folder: Path, stack: ExitStack, *, stays: bool) -> int:
-    """Show both parts, and keep everything running if that is wished; give the exit status."""
+    """Show all parts, and keep everything running if that is wished; give the exit status."""
     started = time.monotonic()
     scene = stack.enter_context(running_scene(folder))
     tables = [_show_pulls(scene)]
     fleet = stack.enter_context(running_fleet(folder / "fleet", scene.primary))
     tables.append(_show_news(fleet))
-    status = _judge([row for table in tables for row in table.broken], time.monotonic() - started)
+    name = stack.enter_context(running_name(fleet))
+    broken = [
+        f"{row.step}: {row.promise.text}" for each in tables for row in each.broken if row.promise
+    ]
+    broken += _show_nearest(fleet, name)
+    status = _judge(broken, time.monotonic() - started)
     if stays:
-        _stay(scene, fleet)
+        _stay(scene, fleet, name)
     return status
 
 
@@ -109,19 +122,26 @@ def _show_news(fleet: Fleet) -> Table:
     return table
 
 
-def _judge(broken: list[Row], seconds: float) -> int:
+def _show_nearest(fleet: Fleet, name: SharedName) -> list[str]:
+    """Show where clients go; give the promises that weren't kept."""
+    print(f"\n{nearest_introduction(name)}\n", flush=True)
+    nearest = Nearest(fleet, name)
+    nearest.run()
+    return nearest.broken
+
+
+def _judge(broken: list[str], seconds: float) -> int:
     """Say whether all was as promised; give the exit status."""
     if not broken:
         print(f"\nAll promises kept, in {show_seconds(seconds)}.", flush=True)
         return 0
-    lines = "\n".join(f"  {row.step}: {row.promise.text}" for row in broken if row.promise)
-    print(f"\nNot as promised:\n{lines}", file=sys.stderr)
+    print("\nNot as promised:", *broken, sep="\n  ", file=sys.stderr)
     return 1
 
 
-def _stay(scene: Scene, fleet: Fleet) -> None:
+def _stay(scene: Scene, fleet: Fleet, name: SharedName) -> None:
     """Keep everything running until Ctrl-C."""
-    print(f"\n{suggestions(scene, fleet)}", flush=True)
+    print(f"\n{suggestions(scene, fleet, name)}", flush=True)
     try:
         signal.pause()
     except KeyboardInterrupt:

@@ -1,30 +1,72 @@
-"""Two regions that are told what is pushed: the hub beside the primary, and their replicas."""
+"""The regions that are told what is pushed: the hub beside the primary, and their replicas.
 
+Each region has a network of its own on this machine, 127.N.0.0/16, and its replica an address in
+it, beside the one on 127.0.0.1 that the other parts of the demo use.
+"""
+
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
-from loadtest.address import parse_address
+from loadtest.address import free_port, parse_address
 from loadtest.demo.scene import LINK, Primary, replica_behind
 from loadtest.link import LinkSettings
 from loadtest.programs import Hub, Join, LinkProgram, Replica
-from loadtest.programs.settings import Section
+from loadtest.programs.settings import Section, Sections
 
 PRIMARY_REGION = "na-ashburn"
+SHARED_NAME = "registry.demo.test"
 NEWS_TAG = "4.0"
+NEAREST_TAG = "4.1"
+PROBE_SECONDS = 1
+TTL_SECONDS = 1
 _COPIED_TAGS = "4.*"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A region, and how far it is from the primary."""
+    """A region, how far it is from the primary, and its network here."""
 
     name: str
     round_trip_seconds: float
+    number: int
+
+    @property
+    def network(self) -> str:
+        """The addresses of the region's clients."""
+        return f"127.{self.number}.0.0/16"
+
+    @property
+    def address(self) -> str:
+        """Where its replica answers the shared name."""
+        return f"127.{self.number}.0.1"
 
 
-PLACES = (Place("na-toronto", 0.040), Place("sa-saopaulo", 0.120))
+PLACES = (
+    Place("na-toronto", 0.040, 1),
+    Place("eu-frankfurt", 0.090, 2),
+    Place("sa-saopaulo", 0.120, 3),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where every region answers the shared name, and where it tells of its health."""
+
+    registry: int
+    ops: int
+
+    @classmethod
+    def free(cls) -> Self:
+        """Give two that are free at the addresses of all regions."""
+        hosts = [place.address for place in PLACES]
+        registry = ops = free_port(hosts)
+        while ops == registry:
+            ops = free_port(hosts)
+        return cls(registry, ops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +87,14 @@ class ToldRegion:
 class Fleet:
     """The hub, and the regions that have joined so far."""
 
-    def __init__(self, folder: Path, primary: Primary, hub: Hub, stack: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, primary: Primary, hub: Hub, ports: Ports, stack: ExitStack
+    ) -> None:
         self.folder = folder
         self.primary = primary
         self.hub = hub
         self.regions: list[ToldRegion] = []
+        self.ports = ports
         self._stack = stack
 
     def token_file(self, place: Place) -> Path:
@@ -67,8 +112,15 @@ class Fleet:
         self._stack.enter_context(hub_link)
         join = Join(f"http://{hub_link.address}", self.token_file(place))
         # It copies before anybody asks, so it needs an identity of its own.
-        reads_as = {"primary": _identity(self.folder, self.primary)}
-        behind = replica_behind(self._stack, folder, self.primary, _link(place), join, reads_as)
+        settings: Sections = {
+            "primary": _identity(self.folder, self.primary),
+            "listen": {
+                "registry": ["127.0.0.1:0", f"{place.address}:{self.ports.registry}"],
+                "ops": f"{place.address}:{self.ports.ops}",
+                "names": [SHARED_NAME, "127.0.0.1"],
+            },
+        }
+        behind = replica_behind(self._stack, folder, self.primary, _link(place), join, settings)
         self.regions.append(ToldRegion(place, behind.link, behind.replica, hub_link))
         return join
 
@@ -82,8 +134,10 @@ def running_fleet(folder: Path, primary: Primary) -> Iterator[Fleet]:
     Raises: ProgramFailed
     """
     folder.mkdir()
+    ports = Ports.free()
     with ExitStack() as stack:
-        hub = Hub(folder / "hub", primary=primary.url, settings=_hub_settings(folder, primary))
+        settings = _hub_settings(folder, primary) | {"geo": _geo_settings(folder, ports)}
+        hub = Hub(folder / "hub", primary=primary.url, settings=settings)
         if primary.registry is not None:
             primary.registry.end()
             primary.registry.notify(hub.notifications, hub.sender)
@@ -91,7 +145,7 @@ def running_fleet(folder: Path, primary: Primary) -> Iterator[Fleet]:
         stack.enter_context(hub)
         if primary.registry is not None:
             hub.wait_until_proven()
-        yield Fleet(folder, primary, hub, stack)
+        yield Fleet(folder, primary, hub, ports, stack)
 
 
 def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
@@ -99,6 +153,7 @@ def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
         "primary": {
             "id": "demo",
             "region": PRIMARY_REGION,
+            "domain": SHARED_NAME,
             "trusted_origins": list(primary.trusted_origins),
         },
         # What the first part pushed isn't copied.
@@ -109,6 +164,44 @@ def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
         pushes = {"repository": repository, "every": "1s", "limit": "10s"}
         settings["sentinel"] = {**pushes, **_identity(folder, primary)}
     return settings
+
+
+def _geo_settings(folder: Path, ports: Ports) -> Section:
+    """Give the settings about where clients go, and write the catalogue of the regions."""
+    path, token = catalogue_file(folder), geo_token_file(folder)
+    path.write_text(_catalogue(ports))
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    return {
+        "catalogue": str(path),
+        "token_file": str(token),
+        "port": ports.registry,
+        "tls": False,
+        "ttl": f"{TTL_SECONDS}s",
+        "probe_every": f"{PROBE_SECONDS}s",
+    }
+
+
+def catalogue_file(folder: Path) -> Path:
+    """Give where the fleet's catalogue of regions is."""
+    return folder / "regions.toml"
+
+
+def geo_token_file(folder: Path) -> Path:
+    """Give where the token of those is who may ask the fleet's hub where clients go."""
+    return folder / "dns-token"
+
+
+def _catalogue(ports: Ports) -> str:
+    lines = [f'default = "{PLACES[0].name}"']
+    for place in PLACES:
+        lines += [
+            f"\n[regions.{place.name}]",
+            f'addresses = ["{place.address}"]',
+            f'networks = ["{place.network}"]',
+            f'ready = "http://{place.address}:{ports.ops}/readyz"',
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def _identity(folder: Path, primary: Primary) -> Section:

@@ -7,6 +7,7 @@ from pathlib import Path
 from loadtest.demo.fleet import NEWS_TAG, PLACES, Fleet
 from loadtest.demo.scene import LINK, SHARE, Scene
 from loadtest.demo.steps import CROWD, LAYER_SIZES_BYTES
+from loadtest.nomad import SharedName
 from loadtest.units import show_bytes, show_seconds
 
 
@@ -39,7 +40,7 @@ def places(scene: Scene) -> str:
 
 def news_introduction(fleet: Fleet) -> str:
     """Say what the second part shows, and where the hub listens."""
-    far = " and ".join(
+    far = "; ".join(
         f"{place.name}, {show_seconds(place.round_trip_seconds)} away" for place in PLACES
     )
     told = (
@@ -48,12 +49,22 @@ def news_introduction(fleet: Fleet) -> str:
         else "The primary's settings aren't ours: the demo posts to the hub in its place."
     )
     return (
-        f"A hub beside the primary, and two more regions: {far}.\n{told}"
+        f"A hub beside the primary, and three more regions: {far}.\n{told}"
         " What is pushed arrives before anybody pulls it."
     )
 
 
-def suggestions(scene: Scene, fleet: Fleet) -> str:
+def nearest_introduction(name: SharedName) -> str:
+    """Say what the third part shows."""
+    host, port = name.nameserver
+    return (
+        f"One name for all regions, {name.domain}: PowerDNS on {host}:{port} answers it, and asks"
+        " `proxima dns serve` beside it.\nEach region has a network of this machine's loopback, and"
+        " its clients come from addresses in it."
+    )
+
+
+def suggestions(scene: Scene, fleet: Fleet, name: SharedName) -> str:
     """Say what to try while it keeps running."""
     login = scene.primary.login
     creds = f"{login.username}:{login.password}" if login else ""
@@ -81,7 +92,13 @@ The hub, {fleet.hub.url} (metrics: http://{fleet.hub.ops}/metrics), and its regi
   export PATH={Path(sys.executable).parent}:$PATH
 {exports}\
   push again:   skopeo copy --dest-tls-verify=false{pushes} \\
-                    oci:{fleet.folder}/image4:{NEWS_TAG} docker://{scene.primary.place}/{repository}:4.1
-  then:         proxima wait {repository}:4.1 --all
+                    oci:{fleet.folder}/image4:{NEWS_TAG} docker://{scene.primary.place}/{repository}:4.2
+  then:         proxima wait {repository}:4.2 --all
   the log:      proxima logs --follow
-  the regions:  proxima replicas list"""
+  the replicas: proxima replicas list
+
+The shared name, {name.host}:
+  where it is:  dig @{name.nameserver[0]} -p {name.nameserver[1]} -b 127.2.0.50 +short {name.domain}
+  and why:      proxima explain {repository}:4.1 --from 127.2.0.50
+  the regions:  proxima regions
+  less of them: proxima drain eu-frankfurt"""

@@ -1,7 +1,7 @@
-"""The second part: what is pushed to the primary arrives in two regions before anybody pulls it."""
+"""The second part: what is pushed to the primary arrives in each region before anybody pulls."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loadtest.demo.client import Client
@@ -17,14 +17,13 @@ from loadtest.demo.promise import (
 )
 from loadtest.demo.shell import Shell
 from loadtest.demo.table import Row, Table
+from loadtest.demo.waiting import wait_until
 from loadtest.image import Image, make_image
 from loadtest.link import LinkCounts
 from loadtest.programs import ProgramFailed
 from loadtest.units import show_bytes, show_seconds
 
 LAYER_SIZES_BYTES = (16_000_000, 6_000_000, 2_000_000)
-_DONE_SECONDS = 60.0
-_POLL_SECONDS = 0.1
 
 
 class News:
@@ -64,7 +63,7 @@ class News:
             )
             joined = self._fleet.join(place)
             self._shell.show("replica", *joined.flags)
-        _wait_until(self._is_everybody_following, "each replica follows the hub")
+        wait_until(self._is_everybody_following, "each replica follows the hub")
         self._shell.run("replicas", "list")
 
     def _push(self, image: Image) -> list[Cost]:
@@ -149,7 +148,7 @@ class News:
             entries = self._fleet.hub.ask(query)["entries"]
             return {entry["region"]: entry for entry in entries if entry["what"] == what}
 
-        _wait_until(lambda: len(done()) == len(PLACES), f"each region's log has the {what}")
+        wait_until(lambda: len(done()) == len(PLACES), f"each region's log has the {what}")
         return done()
 
     def _is_everybody_following(self) -> bool:
@@ -174,11 +173,3 @@ class News:
         self._clients += 1
         folder = self._fleet.folder / f"client{self._clients}"
         return Client(folder, registry, self._repository, self._fleet.primary.login)
-
-
-def _wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _DONE_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise ProgramFailed(f"not within {_DONE_SECONDS:.0f} s: {what}")
-        time.sleep(_POLL_SECONDS)

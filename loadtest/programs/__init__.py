@@ -1,6 +1,7 @@
 """The programs that the demo and the benchmarks run, each ended with its context."""
 
 from loadtest.programs.certificate import Certificate
+from loadtest.programs.dns import DnsProgram, PowerDns, Zone
 from loadtest.programs.hub import Hub, joining
 from loadtest.programs.link import LinkProgram
 from loadtest.programs.nginx import Nginx
@@ -13,16 +14,19 @@ from loadtest.programs.tiny import TinyPrimary
 
 __all__ = [
     "Certificate",
+    "DnsProgram",
     "Hub",
     "Join",
     "LinkProgram",
     "Nginx",
     "Operator",
+    "PowerDns",
     "Program",
     "ProgramFailed",
     "Replica",
     "Skopeo",
     "StockRegistry",
     "TinyPrimary",
+    "Zone",
     "joining",
 ]

@@ -139,6 +139,13 @@ class Program:
             process.kill()
             process.wait()
 
+    def kill(self) -> None:
+        """End it without giving it a say."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def _wait_until(
         self, is_ready: Callable[[], bool], limit_seconds: float = _START_SECONDS
     ) -> None:

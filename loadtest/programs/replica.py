@@ -7,7 +7,11 @@ from loadtest.programs.certificate import Certificate
 from loadtest.programs.program import Program, python_module
 from loadtest.programs.settings import Section, Sections, as_toml, laid_over
 
-_LISTEN: dict[str, object] = {"ops": "127.0.0.1:0", "drain_limit": "3s"}
+_LISTEN: dict[str, object] = {
+    "registry": ["127.0.0.1:0"],
+    "ops": "127.0.0.1:0",
+    "drain_limit": "3s",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,7 @@ class Replica(Program):
         config.write_text(as_toml(laid_over(own, settings or {})))
         knows = primary.flags if isinstance(primary, Join) else ("--primary", primary)
         command = python_module(
-            "proxy", "replica", *knows, "--listen", "127.0.0.1:0",
-            "--store", str(self.store), "--config", str(config),
+            "proxy", "replica", *knows, "--store", str(self.store), "--config", str(config),
         )  # fmt: skip
         super().__init__(name, command, folder, self._ready)
 

@@ -8,11 +8,14 @@ from loadtest.bench.rows.capacity import Eviction, HitRate
 from loadtest.bench.rows.cold import ColdBlob
 from loadtest.bench.rows.cpu import Processor
 from loadtest.bench.rows.crowd import Crowd16, Crowd1000
+from loadtest.bench.rows.dns import Questions
+from loadtest.bench.rows.failover import Failover
 from loadtest.bench.rows.hub import HubIntake, HubStreams
 from loadtest.bench.rows.joined import Joined
 from loadtest.bench.rows.lanes import SharedLink
 from loadtest.bench.rows.large import LargeBlob
 from loadtest.bench.rows.lease import Lease
+from loadtest.bench.rows.locating import Locating
 from loadtest.bench.rows.memory import Memory
 from loadtest.bench.rows.push import PushedBack
 from loadtest.bench.rows.reconcile import Reconcile
@@ -49,4 +52,7 @@ ROWS: tuple[Row, ...] = (
     HubIntake(),
     HubStreams(),
     Reconcile(),
+    Failover(),
+    Locating(),
+    Questions(),
 )
