@@ -29,6 +29,7 @@ from proxy.replication.history import History
 from proxy.replication.journal import Journal
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.presence import Presence
 from proxy.replication.reception import Parking, Reception
 from proxy.replication.referring import Referring
 from proxy.replication.reporting import Reporter
@@ -80,6 +81,7 @@ class Replication:
     scope: Scope
     repair: Repair
     completing: Completing
+    presence: Presence
     status: StatusOf
     clock: Clock
 
@@ -89,6 +91,7 @@ class Replication:
             "workers": self.workers.run,
             "status": self.status.run,
             "completing": self.completing.run,
+            "presence": self.presence.run,
             "backfill": partial(self.repair.backfill.run, self.clock, log),
             "reconcile": self.repair.reconciler.run,
         }
@@ -128,13 +131,14 @@ async def build_replication(
 ) -> Replication:
     """Put it together; what the journal still has marks its tags, so that a pull asks first."""
     store, fill, clock = chain.store, chain.fill, ground.clock
+    usage = ground.capacity.usage
     means = Means(
         store,
         fill,
         chain.fetcher,
         Bringer(fill, store, fill.settled, REPLICA),
         REPLICA,
-        ground.capacity.usage.was_evicted,
+        usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
         Ahead(),
         partial(_forget_referrers, ground.sidecar),
@@ -161,6 +165,7 @@ async def build_replication(
     history.on_ended = repair.backfill.hear
     completing = Completing(journal, store, clock)
     chain.promoting.on_pulled = completing.hear
+    presence = Presence(history, store.tree, usage.write, ground.telemetry.log)
 
     def phase() -> Phase:
         if news.following is not None and news.following.is_refused:
@@ -169,7 +174,17 @@ async def build_replication(
 
     status = StatusOf(journal, repair.backfill, means.ahead, phase, clock)
     replication = Replication(
-        news, journal, workers, history, reception, scope, repair, completing, status, clock
+        news,
+        journal,
+        workers,
+        history,
+        reception,
+        scope,
+        repair,
+        completing,
+        presence,
+        status,
+        clock,
     )
     replication.watch(ground.telemetry.metrics)
     return replication
