@@ -145,7 +145,7 @@ async def build_replication(
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
-    here = Here(chain.checks, chain.book, chain.writes, purger)
+    here = Here(chain.checks, chain.book, chain.writes, purger, ground.callers.rights)
     there = primary_there(settings, chain, clock)
     referring = Referring(means, there, chain.book, clock, ground.telemetry.log)
     targets = Targets(means, here, chain.primary, scope, clock, referring)

@@ -6,7 +6,8 @@ Rules:
 - Repositories that clients pulled from lately come first.
 - What is found becomes a job; it is the job that asks the primary what is so.
 - Deletions wait for the end of the round. More than `MAX_GONE_RATIO` of the tags that are here, or
-  all of them, is no news but an alarm: none of them is removed without leave.
+  all of them, is no news but an alarm: none of them is removed without leave. For manifests that no
+  tag leads to the same holds by itself: collecting these is what primaries do from time to time.
 - A primary that doesn't answer ends the round; the next comes after a while.
 - Bytes that were evicted are never fetched back.
 """
@@ -16,8 +17,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError, StoreUnavailable
-from proxy.oci.reference import Repository, Tag
+from proxy.oci.reference import Reference, Repository
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.catalogue import There
@@ -60,6 +62,10 @@ def may_remove(gone: int, total: int) -> bool:
     return gone < total and gone <= max(1, int(total * MAX_GONE_RATIO))
 
 
+def _no_deletions() -> dict[Finding, list[Job]]:
+    return {Finding.GONE: [], Finding.MANIFEST_GONE: []}
+
+
 @dataclass(slots=True)
 class _Round:
     """What one round has seen so far."""
@@ -68,9 +74,15 @@ class _Round:
     answers: float
     repositories: int = 0
     tags: int = 0
+    manifests: int = 0
     unanswered: int = 0
     found: Counter[Finding] = field(default_factory=Counter)
-    deletions: list[Job] = field(default_factory=list)
+    deletions: dict[Finding, list[Job]] = field(default_factory=_no_deletions)
+
+    @property
+    def totals(self) -> dict[Finding, int]:
+        """How many there are of what may be gone."""
+        return {Finding.GONE: self.tags, Finding.MANIFEST_GONE: self.manifests}
 
 
 class Reconciler:
@@ -172,6 +184,7 @@ class Reconciler:
             differences = await self._comparing.compare(repository, overview)
             current.repositories += 1
             current.tags += differences.tags
+            current.manifests += differences.manifests
             current.unanswered += differences.unanswered
             await self._take(current, repository, differences)
 
@@ -180,28 +193,38 @@ class Reconciler:
     ) -> None:
         """Let the journal have what was found, deletions aside."""
         jobs: list[Job] = []
-        if differences.is_gone and differences.tags:
-            self._tell(current, Finding.GONE, repository, None, differences.tags)
-            current.deletions.append(self._job(Kind.REPOSITORY, repository, None))
-        for kind, tag in differences.found:
-            self._tell(current, kind, repository, tag)
-            wanted = current.deletions if kind is Finding.GONE else jobs
-            wanted.append(self._job(Kind.TAG, repository, tag))
+        count = differences.tags or differences.manifests
+        if differences.is_gone and count:
+            kind = Finding.GONE if differences.tags else Finding.MANIFEST_GONE
+            self._tell(current, kind, repository, None, count)
+            current.deletions[kind].append(self._job(repository, None))
+        for kind, reference in differences.found:
+            self._tell(current, kind, repository, reference)
+            current.deletions.get(kind, jobs).append(self._job(repository, reference))
         if jobs:
             await self._journal.take(jobs)
 
-    def _job(self, kind: Kind, repository: Repository, tag: Tag | None) -> Job:
-        return Job(Target(kind, repository, tag), Trigger.RECONCILE, self._clock.wall())
+    def _job(self, repository: Repository, reference: Reference | None) -> Job:
+        match reference:
+            case None:
+                kind = Kind.REPOSITORY
+            case Digest():
+                kind = Kind.MANIFEST
+            case _:
+                kind = Kind.TAG
+        return Job(Target(kind, repository, reference), Trigger.RECONCILE, self._clock.wall())
 
     async def _remove(self, current: _Round) -> RoundEnd:
-        gone = current.found[Finding.GONE]
-        if gone and not self._rules.allows_mass_delete and not may_remove(gone, current.tags):
-            self._metrics.held_deletions.set(gone)
-            self._log.error("reconcile.deletions_held", gone=gone, tags=current.tags)
-            return RoundEnd.HELD
-        self._metrics.held_deletions.set(0)
-        await self._journal.take(current.deletions)
-        return RoundEnd.COMPLETE
+        held = 0
+        for kind, jobs in current.deletions.items():
+            gone, total = current.found[kind], current.totals[kind]
+            if gone and not self._rules.allows_mass_delete and not may_remove(gone, total):
+                self._log.error("reconcile.deletions_held", kind=kind, gone=gone, there=total)
+                held += gone
+            else:
+                await self._journal.take(jobs)
+        self._metrics.held_deletions.set(held)
+        return RoundEnd.HELD if held else RoundEnd.COMPLETE
 
     async def _note_ended(self, current: _Round, end: RoundEnd) -> None:
         """Note what is answered, and proven where nothing was held back.
@@ -234,12 +257,14 @@ class Reconciler:
         current: _Round,
         kind: Finding,
         repository: Repository,
-        tag: Tag | None,
+        reference: Reference | None,
         count: int = 1,
     ) -> None:
         self._metrics.found(kind, count)
         if current.found.total() < MAX_TOLD:
-            self._log.info("reconcile.found", kind=kind, repository=repository, tag=tag)
+            name = "digest" if isinstance(reference, Digest) else "tag"
+            told = None if reference is None else str(reference)
+            self._log.info("reconcile.found", kind=kind, repository=repository, **{name: told})
         current.found[kind] += count
 
     def _tell_ended(self, current: _Round, end: RoundEnd, error: str = "") -> None:
@@ -251,6 +276,7 @@ class Reconciler:
             seconds=round(self._clock.wall() - current.started_at, 3),
             repositories=current.repositories,
             tags=current.tags,
+            manifests=current.manifests,
             unanswered=current.unanswered,
             **{str(kind): current.found[kind] for kind in Finding},
             error=error or None,

@@ -69,7 +69,8 @@ def test_too_many_deletions_are_held(upstream: HostileUpstream) -> None:
         assert shown.value("proxima_reconcile_held_deletions") == 2
         assert shown.value("proxima_reconcile_rounds_total", end="held") == 1
         (line,) = replica.running.events("reconcile.deletions_held")
-        assert (line["level"], line["gone"], line["tags"]) == ("error", 2, 10)
+        assert (line["level"], line["kind"], line["gone"]) == ("error", "gone", 2)
+        assert line["there"] == 10
         assert pull(replica.running.client, REPOSITORY, TEN[2]).status == 200
 
 
