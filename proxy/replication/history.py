@@ -236,12 +236,16 @@ class History:
         return [_entry(row[0]) for row in rows or []]
 
     async def reported(self, entries: Sequence[Entry]) -> None:
-        """Note that the hub has these; one that went on meanwhile is still to be told."""
+        """Note that the hub has these; one that went on meanwhile is still to be told.
+
+        Raises: StoreUnavailable: they will be told once more.
+        """
         batch: list[Statement] = [
             ("UPDATE copy SET is_reported = 1 WHERE id = ? AND state = ?", (each.id, each.state))
             for each in entries
         ]
-        await self._sidecar.transact(batch)
+        if not await self._sidecar.transact(batch):
+            raise StoreUnavailable("the log can't be written")
 
 
 def _document(entry: Entry) -> str:

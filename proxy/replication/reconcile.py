@@ -1,8 +1,9 @@
 """Reconcile: from time to time all is compared with the primary, and what events missed is mended.
 
 Rules:
-- A round comes every so often, and at once after a gap in the event log. Which gap the last whole
-  round answered is durable: a restart in the middle begins it again.
+- A round comes every so often, and at once after a gap in the event log, or when deletions that
+  were held are given leave. Which gap the last whole round answered is durable: a restart in the
+  middle begins it again.
 - Repositories that clients pulled from lately come first.
 - What is found becomes a job; it is the job that asks the primary what is so.
 - Deletions wait for the end of the round. More than `MAX_GONE_RATIO` of the tags that are here, or
@@ -38,6 +39,7 @@ JITTER = (0.9, 1.1)
 
 _PROVEN = "reconcile.proven"
 _ANSWERED = "reconcile.answered"
+_HELD = "reconcile.held"
 _NEVER = float("-inf")
 
 
@@ -107,6 +109,7 @@ class Reconciler:
         self._metrics = telemetry.metrics
         self._comparing = Comparing(there, known, clock, telemetry.log)
         self._answered = ""
+        self._is_holding = False
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._next_at = _NEVER
         self._retry_at = _NEVER
@@ -118,19 +121,15 @@ class Reconciler:
         proven = await self._sidecar.fact(_PROVEN)
         self.proven_at = float(proven) if proven else _NEVER
         self._answered = await self._sidecar.fact(_ANSWERED) or ""
+        self._is_holding = bool(await self._sidecar.fact(_HELD))
         if proven:
             age = max(0.0, self._clock.wall() - self.proven_at)
             self._next_at = self._clock.now() - age + self._jittered()
 
     def become(self, rules: ReconcileRules) -> None:
-        """Take over other rules; deletions that waited for leave are looked at soon if it is there.
-
-        A shorter time between rounds counts at once.
-        """
-        has_leave = rules.allows_mass_delete and not self._rules.allows_mass_delete
+        """Take over other rules; a shorter time between rounds counts at once."""
         self._rules.become(rules)
-        soon = self._clock.now() + self._jittered()
-        self._next_at = _NEVER if has_leave else min(self._next_at, soon)
+        self._next_at = min(self._next_at, self._clock.now() + self._jittered())
 
     async def run(self) -> None:
         """Compare whenever it is due."""
@@ -149,7 +148,7 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         now = self._clock.now()
-        if self._has_gap():
+        if self._has_gap() or self._has_leave():
             return now >= self._retry_at
         return bool(self._rules.every_seconds) and now >= max(self._next_at, self._retry_at)
 
@@ -157,6 +156,10 @@ class Reconciler:
         """Say whether news were missed that no whole round has answered."""
         since = self._journal.trusted_since
         return since != float("inf") and str(since) != self._answered
+
+    def _has_leave(self) -> bool:
+        """Say whether deletions that were held may be carried out."""
+        return self._is_holding and self._rules.allows_mass_delete
 
     def _jittered(self) -> float:
         return self._rules.every_seconds * random.uniform(*JITTER)  # noqa: S311
@@ -231,7 +234,8 @@ class Reconciler:
 
         Raises: StoreUnavailable: it comes again.
         """
-        facts = {_ANSWERED: str(current.answers)}
+        is_holding = end is RoundEnd.HELD
+        facts = {_ANSWERED: str(current.answers), _HELD: "1" if is_holding else ""}
         if end is RoundEnd.COMPLETE:
             facts[_PROVEN] = str(current.started_at)
         if self._known.backfill.is_nothing and not self._known.backfill.is_planned:
@@ -239,7 +243,7 @@ class Reconciler:
         put = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
         if not await self._sidecar.transact([(put, fact) for fact in facts.items()]):
             raise StoreUnavailable("what was compared can't be noted")
-        self._answered = facts[_ANSWERED]
+        self._answered, self._is_holding = facts[_ANSWERED], is_holding
         if end is RoundEnd.COMPLETE:
             self.proven_at = current.started_at
         self._retry_seconds = FIRST_RETRY_SECONDS
