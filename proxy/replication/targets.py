@@ -5,6 +5,7 @@ Rules:
 - Gone is what the primary says so of in the spec's words, to an identity that it lets in, twice
   with some seconds between, or once where it was said to be deleted; a whole repository never by
   one answer. Whatever else a 404 may be, it removes nothing.
+- A backfill brings nothing to a store that is full: it would push out what it just brought.
 - Out of scope nothing is copied; what is known here is looked at all the same.
 """
 
@@ -98,6 +99,8 @@ class Targets:
 
         Raises: NotYet. Unauthorized, Denied: we may not. Unavailable, BadGateway, ContentMismatch.
         """
+        if job.trigger is Trigger.BACKFILL and self._means.store.room.is_full:
+            return Untouched("the store is full")
         await self._means.fill.forget_negatives()
         repository, reference = job.target.repository, job.target.reference
         try:
