@@ -9,6 +9,7 @@ from proxy.registry.access import Doorkeeper, Logins
 from proxy.registry.clock import Clock
 from proxy.registry.issuer import Issuer
 from proxy.registry.listings import Listings
+from proxy.registry.primary_first import PrimaryFirst
 from proxy.registry.uploads import UploadCopies
 from proxy.telemetry import Telemetry
 from proxy.web.admit import Admission, Clients, Gate, HostNames
@@ -87,7 +88,7 @@ def _handlers(
     )
     return Handlers(
         Pings(chain.primary, logins),
-        Pulls(chain.puller, sender),
+        Pulls(chain.puller, PrimaryFirst(chain.primary, chain.puller), sender),
         ListingRoute(listings),
         _pushes(settings, ground, chain, own_names, stack),
         TokenRoute(ground.realm, ground.tokens, ground.callers, logins, issuer),

@@ -51,6 +51,7 @@ async def build_repair(
     ledger = Ledger(ground.sidecar)
     newest = Newest(chain.fetcher, REPLICA, there.asking)
     backfill = Backfill(ledger, there.catalogue, newest, journal, scope, _policy(settings))
+    backfill.is_full = lambda: chain.store.room.is_full
     await backfill.open()
     usage = ground.capacity.usage
     known = Known(chain.store.tree, usage, chain.book, journal, ledger, backfill, scope)

@@ -30,6 +30,7 @@ from proxy.replication.journal import Journal
 from proxy.replication.load import Load
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
+from proxy.replication.presence import Presence
 from proxy.replication.reception import Parking, Reception
 from proxy.replication.referring import Referring
 from proxy.replication.reporting import Reporter
@@ -81,6 +82,7 @@ class Replication:
     scope: Scope
     repair: Repair
     completing: Completing
+    presence: Presence
     status: StatusOf
     clock: Clock
 
@@ -96,6 +98,7 @@ class Replication:
             "workers": self.workers.run,
             "status": self.status.run,
             "completing": self.completing.run,
+            "presence": self.presence.run,
             "backfill": partial(self.repair.backfill.run, self.clock, log),
             "reconcile": self.repair.reconciler.run,
         }
@@ -135,20 +138,21 @@ async def build_replication(
 ) -> Replication:
     """Put it together; what the journal still has marks its tags, so that a pull asks first."""
     store, fill, clock = chain.store, chain.fill, ground.clock
+    usage = ground.capacity.usage
     means = Means(
         store,
         fill,
         chain.fetcher,
         Bringer(fill, store, fill.settled, REPLICA),
         REPLICA,
-        ground.capacity.usage.was_evicted,
+        usage.was_evicted,
         asyncio.Semaphore(settings.replication.parts),
         Ahead(),
         partial(_forget_referrers, ground.sidecar),
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
-    here = Here(chain.checks, chain.book, chain.writes, purger)
+    here = Here(chain.checks, chain.book, chain.writes, purger, ground.callers.rights)
     there = primary_there(settings, chain, clock)
     referring = Referring(means, there, chain.book, clock, ground.telemetry.log)
     targets = Targets(means, here, chain.primary, scope, clock, referring)
@@ -168,6 +172,7 @@ async def build_replication(
     history.on_ended = repair.backfill.hear
     completing = Completing(journal, store, clock)
     chain.promoting.on_pulled = completing.hear
+    presence = Presence(history, store.tree, usage.write, ground.telemetry.log)
 
     def phase() -> Phase:
         if news.following is not None and news.following.is_refused:
@@ -176,7 +181,17 @@ async def build_replication(
 
     status = StatusOf(journal, repair.backfill, means.ahead, phase, clock)
     replication = Replication(
-        news, journal, workers, history, reception, scope, repair, completing, status, clock
+        news,
+        journal,
+        workers,
+        history,
+        reception,
+        scope,
+        repair,
+        completing,
+        presence,
+        status,
+        clock,
     )
     replication.watch(ground.telemetry.metrics)
     return replication

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from config import given_value
 from proxy.net.hub_client import HubClient, HubRefused, token_in
+from proxy.registry.durable import sync_folder
 
 FILE_NAME = "hub.json"
 _PINNED = ("url", "trusted_origins")
@@ -197,7 +198,10 @@ def _kept(path: Path, join: Join) -> Document | None:
 
 
 def _keep(path: Path, said: Document) -> None:
-    """Replace the file as a whole. Raises: OSError: what was there before is still there."""
+    """Replace the file as a whole, to stay over a power cut.
+
+    Raises: OSError: what was there before is still there, or it may be again after a power cut.
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -207,6 +211,7 @@ def _keep(path: Path, said: Document) -> None:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
+        sync_folder(path.parent)
     except OSError:
         beside.unlink(missing_ok=True)
         raise

@@ -46,6 +46,11 @@ class Presented:
         return self.covered is not None
 
     @property
+    def is_primarys_token(self) -> bool:
+        """Say whether it was a token that we didn't issue: ours are what a pull is given."""
+        return not self.is_our_token and self.authorization[:7].lower() == "bearer "
+
+    @property
     def headers(self) -> dict[str, str]:
         """What a request that is passed on carries of it."""
         return {"Authorization": self.authorization} if self.authorization else {}

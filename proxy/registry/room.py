@@ -175,6 +175,11 @@ class Room:
         """What is stored or claimed."""
         return self.stored_bytes() + self.claimed_bytes
 
+    @property
+    def is_full(self) -> bool:
+        """Say whether what nobody asked for would push out something else sooner or later."""
+        return bool(self.limits.capacity_bytes) and self.taken_bytes >= self.limits.low_bytes
+
     async def admit(self, claim: Claim, size: int) -> None:
         """Let a claim grow to *size*; see `Claim.cover`."""
         more = size - claim.size

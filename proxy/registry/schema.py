@@ -67,5 +67,32 @@ CREATE TABLE backfill (
 CREATE INDEX backfill_state ON backfill (state);
 """
 
-STEPS = (_FIRST, _CAPACITY, _JOBS, _BACKFILL)
+# What the artifacts in the log are made of. A content that enters or leaves the index makes them
+# doubtful: somebody has to look whether they are whole, and takes away the doubts there were before
+# that alone. They go with the last entry about them.
+_PARTS = """
+CREATE TABLE artifact (
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, doubts INTEGER NOT NULL
+);
+CREATE INDEX artifact_doubtful ON artifact (id) WHERE doubts > 0;
+CREATE TABLE part (key BLOB NOT NULL, artifact INTEGER NOT NULL, PRIMARY KEY (key, artifact))
+    WITHOUT ROWID;
+CREATE INDEX part_artifact ON part (artifact);
+CREATE INDEX copy_digest ON copy (digest);
+CREATE TRIGGER content_came AFTER INSERT ON content BEGIN
+    UPDATE artifact SET doubts = doubts + 1
+    WHERE id IN (SELECT artifact FROM part WHERE key = NEW.key);
+END;
+CREATE TRIGGER content_left AFTER DELETE ON content BEGIN
+    UPDATE artifact SET doubts = doubts + 1
+    WHERE id IN (SELECT artifact FROM part WHERE key = OLD.key);
+END;
+CREATE TRIGGER artifact_left AFTER DELETE ON copy
+WHEN NOT EXISTS (SELECT 1 FROM copy WHERE digest = OLD.digest) BEGIN
+    DELETE FROM part WHERE artifact = (SELECT id FROM artifact WHERE digest = OLD.digest);
+    DELETE FROM artifact WHERE digest = OLD.digest;
+END;
+"""
+
+STEPS = (_FIRST, _CAPACITY, _JOBS, _BACKFILL, _PARTS)
 VERSION = len(STEPS)

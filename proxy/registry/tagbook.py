@@ -116,31 +116,41 @@ class TagBook:
 
     async def _apply(self, key: Key, fresh: TagState) -> bool:
         await self.known(*key)  # what has left memory may be newer
+        return await to_its_end(self._become(key, fresh))
+
+    async def _become(self, key: Key, fresh: TagState) -> bool:
+        """Let a state be known, the disk first: what was shown once must not be older after a
+        crash. A disk that takes nothing keeps it from nobody.
+        """
+        lock = self._lock(key)
+        async with lock:
+            if self._is_overtaken(key, fresh):
+                return False
+            with suppress(StoreUnavailable):
+                await self._write(key, fresh)
+            if self._is_overtaken(key, fresh):  # it was dropped meanwhile
+                return False
+            self._states.put(key, fresh)
+            return True
+
+    def _is_overtaken(self, key: Key, fresh: TagState) -> bool:
+        """Say whether something newer than *fresh* is known."""
         state = self._states.get(key)
         newest = self._dropped_at.get(key)
         if state is not None:
             newest = max(state.asked_at, state.pushed_at)
-        if newest is not None and newest > fresh.asked_at:
-            return False
-        self._states.put(key, fresh)
-        with suppress(StoreUnavailable):  # it is known in memory; the disk learns it later
-            await self._write(*key)
-        return True
+        return newest is not None and newest > fresh.asked_at
 
-    async def _write(self, repository: Repository, tag: Tag) -> None:
-        """Bring the disk to what memory says, the link before the row that tells of it."""
-        key = (repository, tag)
-        lock = self._lock(key)
-        async with lock:
-            state = self._states.get(key)
-            if state is None:
-                return
-            if self._on_disk.get(key) != state.digest:
-                await to_its_end(self._tree.put_tag(repository, tag, state.digest))
-                self._on_disk.put(key, state.digest)
+    async def _write(self, key: Key, fresh: TagState) -> None:
+        """Bring the disk to a state, the link before the row that tells of it."""
+        dropped_at = self._dropped_at.get(key)
+        if self._on_disk.get(key) != fresh.digest:
+            await self._tree.put_tag(*key, fresh.digest)
+            self._on_disk.put(key, fresh.digest)
+            if self._dropped_at.get(key) == dropped_at:
                 self._dropped_at.drop(key)
-            checked_at = self._clock.wall() - self.age(state)
-            self._sidecar.put_tag(repository, tag, TagRow(state.digest, checked_at))
+        checked_at = self._clock.wall() - self.age(fresh)
+        self._sidecar.put_tag(*key, TagRow(fresh.digest, checked_at))
 
     def _lock(self, key: Key) -> asyncio.Lock:
         """Give what keeps changes of one tag on disk apart; it is there while somebody has it."""

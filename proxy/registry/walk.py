@@ -183,6 +183,14 @@ def links_of(layout: Layout, repository: Repository) -> Iterator[LinkFile | Stra
     yield from _manifest_links(f"{folder}/_manifests", repository)
 
 
+def manifests_of(layout: Layout, repository: Repository) -> Iterator[Digest]:
+    """Give the manifests that one repository links."""
+    folder = f"{os.fspath(layout.repository(repository))}/_manifests/revisions"
+    for link in _digest_links(folder, Role.MANIFEST, repository):
+        if isinstance(link, LinkFile) and link.digest is not None:
+            yield link.digest
+
+
 def _repository_folders(root: str, name: str) -> Iterator[tuple[str, Repository | None]]:
     folder = f"{root}/{name}" if name else root
     yield folder, _parsed(name)

@@ -4,6 +4,7 @@ Rules:
 - First it is planned, repository by repository, what is copied and what stays out; then the journal
   gets it in portions, behind everything else. Both are durable: a restart goes on.
 - Where nothing is copied, the first comparison notes what was there: those tags stay out.
+- In a store that is full it ends: what is left stays out, rather than pushing out what came.
 - It happens once. Another policy in the settings is another backfill.
 - What is missed meanwhile, since a list was read before, is found by events and comparisons.
 """
@@ -11,6 +12,7 @@ Rules:
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from proxy.oci.errors import RegistryError, Unavailable
@@ -23,6 +25,7 @@ from proxy.replication.ledger import Counts, Ledger
 from proxy.replication.newest import Newest
 from proxy.replication.plan import Scope
 from proxy.replication.work import Job, Kind, Target, Trigger
+from proxy.telemetry.labels import CopyEnd
 from proxy.telemetry.logs import EventLog
 
 PORTION = 200
@@ -79,7 +82,10 @@ class Backfill:
         self._samples: deque[tuple[float, int]] = deque()
         self._moved_bytes = 0
         self._ended = 0
+        self._left: list[tuple[Repository, Tag]] = []
         self._has_ended_many = asyncio.Event()
+        self.is_full: Callable[[], bool] = lambda: False
+        """Whether the store has no room for what nobody asked for."""
 
     @property
     def is_planned(self) -> bool:
@@ -117,6 +123,8 @@ class Backfill:
             return
         self._moved_bytes += entry.moved_bytes
         self._ended += 1
+        if entry.end is CopyEnd.SKIPPED and self.is_full():
+            self._left.append((Repository(entry.repository), Tag(entry.reference)))
         self._wake_if_many_ended()
 
     def _wake_if_many_ended(self) -> None:
@@ -130,7 +138,7 @@ class Backfill:
             try:
                 await self._plan(log)
                 retry_seconds = FIRST_RETRY_SECONDS
-                await self._feed(clock)
+                await self._feed(clock, log)
             except RegistryError as exc:
                 log.warning("backfill.waits", error=exc.message, seconds=round(retry_seconds))
                 await asyncio.sleep(retry_seconds * random.uniform(0.5, 1.0))  # noqa: S311
@@ -185,10 +193,12 @@ class Backfill:
 
     # --- feeding ----------------------------------------------------------------------------------
 
-    async def _feed(self, clock: Clock) -> None:
+    async def _feed(self, clock: Clock, log: EventLog) -> None:
         while True:
             self._has_ended_many.clear()
             await self._look(clock.now())
+            if self._counts.waiting and self.is_full():
+                await self._leave_rest(log)
             if not self._counts.waiting and not self._counts.handed:
                 await self._ledger.note_finished()
                 return
@@ -215,12 +225,20 @@ class Backfill:
     async def _count(self) -> None:
         """Find out how many tags are done; all are counted at the beginning and the end alone."""
         handed = await self._ledger.settle()
+        left, self._left = self._left, []
+        await self._ledger.note_left(left)
         counts = self._counts
         if not counts.waiting or not self._samples:
             self._counts = await self._ledger.counts()
         else:
             done = counts.total - counts.waiting - handed
             self._counts = Counts(counts.waiting, handed, done)
+
+    async def _leave_rest(self, log: EventLog) -> None:
+        """End in a store that is full."""
+        log.warning("backfill.full", left=self._counts.waiting, done=self._counts.done)
+        await self._ledger.leave_waiting()
+        self._counts = await self._ledger.counts()
 
     async def _hand_out(self, most: int, at: float) -> None:
         """Give the journal more; if this ends half-way the same tags are given once more."""

@@ -4,11 +4,14 @@
   at which it was checked.
 - A tag that the primary's list lacks may be gone, one that is only there is missing here: unless it
   is out of scope, or the backfill's to bring or to leave.
+- A manifest that no tag here leads to is asked about by its digest, behind the tags: so many of a
+  repository in one round, the next ones in the next.
 - A list that isn't told to us, or can't be read, says nothing: the tags here are asked about all
   the same.
 """
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -23,7 +26,7 @@ from proxy.oci.errors import (
     Unauthorized,
     Unavailable,
 )
-from proxy.oci.reference import Repository, Tag
+from proxy.oci.reference import Reference, Repository, Tag
 from proxy.oci.request import ManifestPull
 from proxy.registry.bounded import BoundedMap
 from proxy.registry.clock import Clock
@@ -35,7 +38,7 @@ from proxy.replication.catalogue import Overview, There
 from proxy.replication.journal import Journal
 from proxy.replication.ledger import Ledger
 from proxy.replication.plan import Scope
-from proxy.replication.survey import lacks_parts
+from proxy.replication.survey import lacks_parts, manifests_in
 from proxy.replication.work import Kind, Target
 from proxy.telemetry.labels import Finding
 from proxy.telemetry.logs import EventLog
@@ -44,16 +47,19 @@ AT_ONCE = 16
 MAX_UNANSWERED = 5
 REPAIR_AGAIN_SECONDS = 86_400.0
 MAX_REPAIRED = 100_000
+UNTAGGED_A_ROUND = 500
+MAX_PLACES = 10_000
 
 
 @dataclass(slots=True)
 class Differences:
-    """What is otherwise. *tags*: how many there are here; with *is_gone* the whole repository is
-    gone; *unanswered* tags had no answer that can be used.
+    """What is otherwise. *tags*, *manifests*: how many there are here; with *is_gone* the whole
+    repository is gone; *unanswered* questions had no answer that can be used.
     """
 
     tags: int = 0
-    found: list[tuple[Finding, Tag]] = field(default_factory=list)
+    manifests: int = 0
+    found: list[tuple[Finding, Reference]] = field(default_factory=list)
     is_gone: bool = False
     unanswered: int = 0
 
@@ -80,6 +86,7 @@ class Comparing:
         self._clock = clock
         self._log = log
         self._repaired: BoundedMap[tuple[Repository, Digest], float] = BoundedMap(MAX_REPAIRED)
+        self._places: BoundedMap[Repository, str] = BoundedMap(MAX_PLACES)
         self._unanswered_in_a_row = 0
 
     async def compare(self, repository: Repository, overview: Overview) -> Differences:
@@ -93,7 +100,8 @@ class Comparing:
             there: frozenset[Tag] | None = await self._there.catalogue.tags(repository)
         except Absent:
             if overview.lacks(repository):
-                differences.is_gone = True
+                found = await manifests_in(self._known.tree, repository)
+                differences.is_gone, differences.manifests = True, found.count
                 return differences
             there = frozenset() if overview.is_open else None
         except (Unauthorized, Denied, Refused, BadGateway) as exc:
@@ -105,8 +113,10 @@ class Comparing:
                     differences.found.append((Finding.MISSING, tag))
             differences.found += [(Finding.GONE, tag) for tag in here if tag not in there]
         both = [tag for tag in here if there is None or tag in there]
-        for start in range(0, len(both), AT_ONCE):
-            await self._check_all(repository, both[start : start + AT_ONCE], differences)
+        await self._check_all(repository, both, differences)
+        await self._check_all(
+            repository, await self._untagged(repository, differences), differences
+        )
         return differences
 
     # --- tags that are only there -----------------------------------------------------------------
@@ -143,28 +153,41 @@ class Comparing:
         if not backfill.is_planned or backfill.is_choosy or not overview.is_open:
             await backfill.leave(repository, there)
 
-    # --- tags that are in both places -------------------------------------------------------------
+    # --- what is asked about ----------------------------------------------------------------------
 
     async def _check_all(
-        self, repository: Repository, tags: Sequence[Tag], differences: Differences
+        self, repository: Repository, references: Sequence[Reference], differences: Differences
+    ) -> None:
+        for start in range(0, len(references), AT_ONCE):
+            await self._check_some(repository, references[start : start + AT_ONCE], differences)
+
+    async def _check_some(
+        self, repository: Repository, references: Sequence[Reference], differences: Differences
     ) -> None:
         outcomes = await asyncio.gather(
-            *(self._check(repository, tag) for tag in tags), return_exceptions=True
+            *(self._check(repository, each) for each in references), return_exceptions=True
         )
-        for tag, outcome in zip(tags, outcomes, strict=True):
+        for reference, outcome in zip(references, outcomes, strict=True):
             match outcome:
                 case Finding():
-                    differences.found.append((outcome, tag))
+                    differences.found.append((outcome, reference))
                 case RegistryError():
-                    self._note_unanswered(repository, tag, outcome)
+                    self._note_unanswered(repository, reference, outcome)
                     differences.unanswered += 1
                 case BaseException():
                     raise outcome
                 case None:
                     self._unanswered_in_a_row = 0
 
-    def _note_unanswered(self, repository: Repository, tag: Tag, error: RegistryError) -> None:
-        """Go on where one tag is in trouble, not where all are.
+    async def _check(self, repository: Repository, reference: Reference) -> Finding | None:
+        if isinstance(reference, Digest):
+            return await self._check_manifest(repository, reference)
+        return await self._check_tag(repository, reference)
+
+    def _note_unanswered(
+        self, repository: Repository, reference: Reference, error: RegistryError
+    ) -> None:
+        """Go on where one question is in trouble, not where all are.
 
         Raises: Unavailable.
         """
@@ -176,10 +199,15 @@ class Comparing:
                 self._unanswered_in_a_row = 0
                 raise error
         self._log.warning(
-            "reconcile.no_answer", repository=repository, tag=tag, error=error.message
+            "reconcile.no_answer",
+            repository=repository,
+            reference=str(reference),
+            error=error.message,
         )
 
-    async def _check(self, repository: Repository, tag: Tag) -> Finding | None:
+    # --- tags that are in both places -------------------------------------------------------------
+
+    async def _check_tag(self, repository: Repository, tag: Tag) -> Finding | None:
         book, scope = self._known.book, self._known.scope
         state = await book.known(repository, tag)
         if state is None:
@@ -219,6 +247,32 @@ class Comparing:
             return None
         self._repaired.put(key, now)
         return Finding.INCOMPLETE
+
+    # --- manifests that no tag leads to -----------------------------------------------------------
+
+    async def _untagged(
+        self, repository: Repository, differences: Differences
+    ) -> Sequence[Reference]:
+        """Give those whose turn it is, and count all manifests."""
+        found = await manifests_in(self._known.tree, repository)
+        differences.manifests = found.count
+        place = bisect_right(found.untagged, self._places.get(repository) or "", key=str)
+        some = found.untagged[place:][:UNTAGGED_A_ROUND]
+        self._places.put(repository, str(some[-1]) if len(some) == UNTAGGED_A_ROUND else "")
+        return some
+
+    async def _check_manifest(self, repository: Repository, digest: Digest) -> Finding | None:
+        pull = ManifestPull(repository, digest, self._there.caller)
+        try:
+            await self._there.asking.ask(lambda: self._there.fetcher.resolve(pull))
+        except Absent:
+            targets = (
+                Target(Kind.MANIFEST, repository, digest),
+                Target(Kind.REPOSITORY, repository),
+            )
+            is_looked_at = await self._known.journal.has_any(targets)
+            return None if is_looked_at else Finding.MANIFEST_GONE
+        return None
 
 
 def _targets(repository: Repository, tag: Tag, digest: Digest) -> tuple[Target, ...]:

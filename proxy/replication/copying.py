@@ -48,6 +48,8 @@ class Copied:
     evicted_bytes: int = 0
     manifests: tuple[Digest, ...] = ()
     """Those that were brought, or were here, the top one last."""
+    parts: tuple[Digest, ...] = ()
+    """All that the artifact itself is made of and that is here, or was before it was evicted."""
 
     @property
     def is_complete(self) -> bool:
@@ -107,6 +109,7 @@ class Copy:
         self._returns_evicted = returns_evicted
         self._bytes: Counter[str] = Counter()
         self._seen: set[Digest] = set()
+        self._blobs: list[Digest] = []
         self.manifests: list[Digest] = []
         """Those that were brought, or were here, each after what it is made of."""
 
@@ -117,16 +120,20 @@ class Copy:
         """
         await self._manifest(fetched, depth=0)
         manifest = fetched.manifest
-        return self.so_far(Copied(artifact_kind(manifest.data), manifest.descriptor.digest))
+        copied = Copied(
+            artifact_kind(manifest.data),
+            manifest.descriptor.digest,
+            evicted_bytes=self._bytes["evicted"],
+            parts=(*self._blobs, *self.manifests),
+        )
+        return self.so_far(copied)
 
     def so_far(self, copied: Copied) -> Copied:
-        """Give what was copied with all that came since."""
-        moved, saved, evicted = (self._bytes[name] for name in ("moved", "saved", "evicted"))
+        """Give what was copied with what came since; whether it is complete says it alone."""
         return replace(
             copied,
-            moved_bytes=moved,
-            saved_bytes=saved,
-            evicted_bytes=evicted,
+            moved_bytes=self._bytes["moved"],
+            saved_bytes=self._bytes["saved"],
             manifests=tuple(self.manifests),
         )
 
@@ -196,12 +203,14 @@ class Copy:
     async def _blob(self, descriptor: Descriptor) -> None:
         if not self._returns_evicted and await self._is_evicted(descriptor.digest):
             self._bytes["evicted"] += descriptor.size
+            self._blobs.append(descriptor.digest)
             return
         with self._means.ahead.of(descriptor.size):
             try:
                 self._count(await self._bring(descriptor))
             except ForeignLayer:
                 return
+        self._blobs.append(descriptor.digest)
 
     async def _bring(self, descriptor: Descriptor) -> Brought:
         async with self._means.part:

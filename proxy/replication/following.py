@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from proxy.net.hub import HubClient
-from proxy.oci.errors import StoreUnavailable
 from proxy.registry.clock import Clock
-from proxy.replication.assurance import HubAssurance
+from proxy.replication.assurance import MarkedTags
 from proxy.replication.cursor import Journal
 from proxy.replication.intake import Intake
 from proxy.replication.lease import Lease
@@ -19,7 +18,7 @@ from proxy.telemetry.logs import EventLog
 class Following:
     """What keeps a replica in step with its hub. `assurance` is what tags go by.
 
-    `load` before the first pull is answered, then `run` as a task of the owner's.
+    Add the journal's marks before the first pull is answered; `run` is a task of the owner's.
     """
 
     def __init__(
@@ -31,20 +30,13 @@ class Following:
         self._pace = pace
         self.marks = Marks(clock)
         self.lease = Lease(hub, clock, log, pace)
-        self.assurance = HubAssurance(self.lease, self.marks)
+        self.assurance = MarkedTags(self.marks, self.lease.is_live)
         self.subscription: Subscription | None = None
 
     @property
     def is_refused(self) -> bool:
         """Say whether the hub doesn't want this replica any more."""
         return self.subscription is not None and self.subscription.is_refused
-
-    async def load(self, journal: Journal) -> None:
-        """Take over the marks that the journal kept over a restart."""
-        try:
-            self.marks.add(await journal.marks())
-        except StoreUnavailable as exc:
-            self._log.warning("marks.not_loaded", error=exc.message)
 
     async def run(
         self,

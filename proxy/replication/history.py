@@ -8,19 +8,22 @@ of yet is known.
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from proxy.oci.digest import Digest
+from proxy.oci.errors import StoreUnavailable
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Statement
 from proxy.replication.copying import Copied
+from proxy.replication.parts import Parts
 from proxy.replication.targets import Outcome, Removed, Untouched
 from proxy.replication.work import Job
 from proxy.telemetry.labels import CopyEnd
 
 RUNNING = "running"
+DELETION = "deletion"
 MAX_ENTRIES = 100_000
 TRIM_EVERY = 500
 MAX_ERROR_CHARACTERS = 300
@@ -38,6 +41,13 @@ _FOLLOW = f"""
 SELECT document, changed_at FROM copy WHERE changed_at > ? AND changed_at < ? {_CHOSEN}
 ORDER BY changed_at LIMIT ?
 """  # noqa: S608
+_OF_ARTIFACT = """
+SELECT document FROM copy WHERE digest = ? AND state IN ('complete', 'evicted')
+"""
+_RESTATE = """
+UPDATE copy SET state = ?, changed_at = ?, document = ?, is_reported = 0
+WHERE id = ? AND state = ?
+"""
 _TRIM = """
 DELETE FROM copy WHERE started_at < ? OR id IN (
     SELECT id FROM copy ORDER BY started_at DESC LIMIT -1 OFFSET ?)
@@ -102,6 +112,7 @@ class History:
 
     def __init__(self, sidecar: Sidecar, wall: Callable[[], float], keep_seconds: float) -> None:
         self._sidecar = sidecar
+        self.parts = Parts(sidecar)
         self._wall = wall
         self._keep_seconds = keep_seconds
         self._untrimmed = 0
@@ -130,7 +141,10 @@ class History:
 
     def ended(self, entry: Entry, outcome: Outcome) -> Entry:
         """Note what came of it."""
-        return self._end(_with(entry, outcome))
+        ended = self._end(_with(entry, outcome))
+        if isinstance(outcome, Copied) and outcome.digest is not None:
+            self.parts.note(outcome.digest, outcome.parts)
+        return ended
 
     def failed(self, entry: Entry, error: str, *, is_dead: bool) -> Entry:
         """Note that it failed, to be tried again or not."""
@@ -144,7 +158,6 @@ class History:
         return ended
 
     def _put(self, entry: Entry) -> None:
-        document = json.dumps(entry.as_document(), separators=(",", ":"))
         values = (
             entry.id,
             entry.repository,
@@ -153,7 +166,7 @@ class History:
             entry.state,
             entry.started_at,
             self._changed_at(),
-            document,
+            _document(entry),
         )
         self._sidecar.queue(_PUT, *values)
         self.has_news.set()
@@ -161,6 +174,36 @@ class History:
         if self._untrimmed >= TRIM_EVERY:
             self._untrimmed = 0
             self._sidecar.queue(_TRIM, self._wall() - self._keep_seconds, MAX_ENTRIES)
+
+    # --- what becomes of it later -----------------------------------------------------------------
+
+    async def of_artifact(self, digest: Digest) -> list[Entry]:
+        """Give the entries that say whether an artifact is all here.
+
+        Raises: StoreUnavailable.
+        """
+        rows = await self._sidecar.all(_OF_ARTIFACT, str(digest))
+        if rows is None:
+            raise StoreUnavailable("the log can't be read")
+        found = [_entry(row[0]) for row in rows]
+        return [each for each in found if each.what != DELETION]
+
+    async def restate(
+        self, entries: Sequence[tuple[Entry, CopyEnd]], others: Iterable[Statement]
+    ) -> None:
+        """Let entries say how it is with their artifacts now; *others* are written with them.
+
+        Raises: StoreUnavailable: nothing is written.
+        """
+        batch = [self._restated(entry, end) for entry, end in entries]
+        if not await self._sidecar.transact([*batch, *others]):
+            raise StoreUnavailable("the log can't be written")
+        if entries:
+            self.has_news.set()
+
+    def _restated(self, entry: Entry, end: CopyEnd) -> Statement:
+        document = _document(replace(entry, end=end))
+        return _RESTATE, (end, self._changed_at(), document, entry.id, entry.state)
 
     def _changed_at(self) -> float:
         """Give a time that is later than all before, whatever the clock does."""
@@ -193,12 +236,20 @@ class History:
         return [_entry(row[0]) for row in rows or []]
 
     async def reported(self, entries: Sequence[Entry]) -> None:
-        """Note that the hub has these; one that went on meanwhile is still to be told."""
+        """Note that the hub has these; one that went on meanwhile is still to be told.
+
+        Raises: StoreUnavailable: they will be told once more.
+        """
         batch: list[Statement] = [
             ("UPDATE copy SET is_reported = 1 WHERE id = ? AND state = ?", (each.id, each.state))
             for each in entries
         ]
-        await self._sidecar.transact(batch)
+        if not await self._sidecar.transact(batch):
+            raise StoreUnavailable("the log can't be written")
+
+
+def _document(entry: Entry) -> str:
+    return json.dumps(entry.as_document(), separators=(",", ":"))
 
 
 def _entry(document: object) -> Entry:
@@ -226,6 +277,6 @@ def _with(entry: Entry, outcome: Outcome) -> Entry:
                 end=CopyEnd.COMPLETE if outcome.is_complete else CopyEnd.EVICTED,
             )
         case Removed():
-            return replace(entry, what="deletion", end=CopyEnd.COMPLETE)
+            return replace(entry, what=DELETION, end=CopyEnd.COMPLETE)
         case Untouched(reason):
             return replace(entry, end=CopyEnd.SKIPPED, error=reason)

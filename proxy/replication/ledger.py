@@ -25,6 +25,7 @@ _REPOSITORY = ""  # stands for the repository itself in the column of tags
 
 _PUT = "INSERT OR IGNORE INTO backfill VALUES (?, ?, ?)"
 _SET = "UPDATE backfill SET state = ? WHERE repository = ? AND tag = ?"
+_LEAVE = "UPDATE backfill SET state = ? WHERE state = ?"
 _SETTLE = """
 UPDATE backfill SET state = ? WHERE state = ? AND NOT EXISTS (
     SELECT 1 FROM job WHERE kind = ? AND job.repository = backfill.repository
@@ -145,6 +146,14 @@ class Ledger:
     async def note_handed(self, tags: Iterable[tuple[Repository, Tag]]) -> None:
         """Note that the journal has them."""
         await self._write([(_SET, (int(State.HANDED), *each)) for each in tags])
+
+    async def note_left(self, tags: Iterable[tuple[Repository, Tag]]) -> None:
+        """Note that the journal gave tags up for want of room: they stay out."""
+        await self._write([(_SET, (int(State.SKIPPED), *each)) for each in tags])
+
+    async def leave_waiting(self) -> None:
+        """Note that what is still to be copied stays out."""
+        await self._write([(_LEAVE, (int(State.SKIPPED), int(State.WAITING)))])
 
     async def settle(self) -> int:
         """Note what is done; give how many tags the journal still has."""

@@ -1,12 +1,14 @@
 """Reconcile: from time to time all is compared with the primary, and what events missed is mended.
 
 Rules:
-- A round comes every so often, and at once after a gap in the event log. Which gap the last whole
-  round answered is durable: a restart in the middle begins it again.
+- A round comes every so often, and at once after a gap in the event log, or when deletions that
+  were held are given leave. Which gap the last whole round answered is durable: a restart in the
+  middle begins it again.
 - Repositories that clients pulled from lately come first.
 - What is found becomes a job; it is the job that asks the primary what is so.
 - Deletions wait for the end of the round. More than `MAX_GONE_RATIO` of the tags that are here, or
-  all of them, is no news but an alarm: none of them is removed without leave.
+  all of them, is no news but an alarm: none of them is removed without leave. For manifests that no
+  tag leads to the same holds by itself: collecting these is what primaries do from time to time.
 - A primary that doesn't answer ends the round; the next comes after a while.
 - Bytes that were evicted are never fetched back.
 """
@@ -16,8 +18,9 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError, StoreUnavailable
-from proxy.oci.reference import Repository, Tag
+from proxy.oci.reference import Reference, Repository
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.catalogue import There
@@ -36,6 +39,7 @@ JITTER = (0.9, 1.1)
 
 _PROVEN = "reconcile.proven"
 _ANSWERED = "reconcile.answered"
+_HELD = "reconcile.held"
 _NEVER = float("-inf")
 
 
@@ -60,6 +64,10 @@ def may_remove(gone: int, total: int) -> bool:
     return gone < total and gone <= max(1, int(total * MAX_GONE_RATIO))
 
 
+def _no_deletions() -> dict[Finding, list[Job]]:
+    return {Finding.GONE: [], Finding.MANIFEST_GONE: []}
+
+
 @dataclass(slots=True)
 class _Round:
     """What one round has seen so far."""
@@ -68,9 +76,15 @@ class _Round:
     answers: float
     repositories: int = 0
     tags: int = 0
+    manifests: int = 0
     unanswered: int = 0
     found: Counter[Finding] = field(default_factory=Counter)
-    deletions: list[Job] = field(default_factory=list)
+    deletions: dict[Finding, list[Job]] = field(default_factory=_no_deletions)
+
+    @property
+    def totals(self) -> dict[Finding, int]:
+        """How many there are of what may be gone."""
+        return {Finding.GONE: self.tags, Finding.MANIFEST_GONE: self.manifests}
 
 
 class Reconciler:
@@ -95,6 +109,7 @@ class Reconciler:
         self._metrics = telemetry.metrics
         self._comparing = Comparing(there, known, clock, telemetry.log)
         self._answered = ""
+        self._is_holding = False
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._next_at = _NEVER
         self._retry_at = _NEVER
@@ -106,19 +121,15 @@ class Reconciler:
         proven = await self._sidecar.fact(_PROVEN)
         self.proven_at = float(proven) if proven else _NEVER
         self._answered = await self._sidecar.fact(_ANSWERED) or ""
+        self._is_holding = bool(await self._sidecar.fact(_HELD))
         if proven:
             age = max(0.0, self._clock.wall() - self.proven_at)
             self._next_at = self._clock.now() - age + self._jittered()
 
     def become(self, rules: ReconcileRules) -> None:
-        """Take over other rules; deletions that waited for leave are looked at soon if it is there.
-
-        A shorter time between rounds counts at once.
-        """
-        has_leave = rules.allows_mass_delete and not self._rules.allows_mass_delete
+        """Take over other rules; a shorter time between rounds counts at once."""
         self._rules.become(rules)
-        soon = self._clock.now() + self._jittered()
-        self._next_at = _NEVER if has_leave else min(self._next_at, soon)
+        self._next_at = min(self._next_at, self._clock.now() + self._jittered())
 
     async def run(self) -> None:
         """Compare whenever it is due."""
@@ -137,7 +148,7 @@ class Reconciler:
 
     def _is_due(self) -> bool:
         now = self._clock.now()
-        if self._has_gap():
+        if self._has_gap() or self._has_leave():
             return now >= self._retry_at
         return bool(self._rules.every_seconds) and now >= max(self._next_at, self._retry_at)
 
@@ -145,6 +156,10 @@ class Reconciler:
         """Say whether news were missed that no whole round has answered."""
         since = self._journal.trusted_since
         return since != float("inf") and str(since) != self._answered
+
+    def _has_leave(self) -> bool:
+        """Say whether deletions that were held may be carried out."""
+        return self._is_holding and self._rules.allows_mass_delete
 
     def _jittered(self) -> float:
         return self._rules.every_seconds * random.uniform(*JITTER)  # noqa: S311
@@ -172,6 +187,7 @@ class Reconciler:
             differences = await self._comparing.compare(repository, overview)
             current.repositories += 1
             current.tags += differences.tags
+            current.manifests += differences.manifests
             current.unanswered += differences.unanswered
             await self._take(current, repository, differences)
 
@@ -180,35 +196,46 @@ class Reconciler:
     ) -> None:
         """Let the journal have what was found, deletions aside."""
         jobs: list[Job] = []
-        if differences.is_gone and differences.tags:
-            self._tell(current, Finding.GONE, repository, None, differences.tags)
-            current.deletions.append(self._job(Kind.REPOSITORY, repository, None))
-        for kind, tag in differences.found:
-            self._tell(current, kind, repository, tag)
-            wanted = current.deletions if kind is Finding.GONE else jobs
-            wanted.append(self._job(Kind.TAG, repository, tag))
+        count = differences.tags or differences.manifests
+        if differences.is_gone and count:
+            kind = Finding.GONE if differences.tags else Finding.MANIFEST_GONE
+            self._tell(current, kind, repository, None, count)
+            current.deletions[kind].append(self._job(repository, None))
+        for kind, reference in differences.found:
+            self._tell(current, kind, repository, reference)
+            current.deletions.get(kind, jobs).append(self._job(repository, reference))
         if jobs:
             await self._journal.take(jobs)
 
-    def _job(self, kind: Kind, repository: Repository, tag: Tag | None) -> Job:
-        return Job(Target(kind, repository, tag), Trigger.RECONCILE, self._clock.wall())
+    def _job(self, repository: Repository, reference: Reference | None) -> Job:
+        match reference:
+            case None:
+                kind = Kind.REPOSITORY
+            case Digest():
+                kind = Kind.MANIFEST
+            case _:
+                kind = Kind.TAG
+        return Job(Target(kind, repository, reference), Trigger.RECONCILE, self._clock.wall())
 
     async def _remove(self, current: _Round) -> RoundEnd:
-        gone = current.found[Finding.GONE]
-        if gone and not self._rules.allows_mass_delete and not may_remove(gone, current.tags):
-            self._metrics.held_deletions.set(gone)
-            self._log.error("reconcile.deletions_held", gone=gone, tags=current.tags)
-            return RoundEnd.HELD
-        self._metrics.held_deletions.set(0)
-        await self._journal.take(current.deletions)
-        return RoundEnd.COMPLETE
+        held = 0
+        for kind, jobs in current.deletions.items():
+            gone, total = current.found[kind], current.totals[kind]
+            if gone and not self._rules.allows_mass_delete and not may_remove(gone, total):
+                self._log.error("reconcile.deletions_held", kind=kind, gone=gone, there=total)
+                held += gone
+            else:
+                await self._journal.take(jobs)
+        self._metrics.held_deletions.set(held)
+        return RoundEnd.HELD if held else RoundEnd.COMPLETE
 
     async def _note_ended(self, current: _Round, end: RoundEnd) -> None:
         """Note what is answered, and proven where nothing was held back.
 
         Raises: StoreUnavailable: it comes again.
         """
-        facts = {_ANSWERED: str(current.answers)}
+        is_holding = end is RoundEnd.HELD
+        facts = {_ANSWERED: str(current.answers), _HELD: "1" if is_holding else ""}
         if end is RoundEnd.COMPLETE:
             facts[_PROVEN] = str(current.started_at)
         if self._known.backfill.is_nothing and not self._known.backfill.is_planned:
@@ -216,7 +243,7 @@ class Reconciler:
         put = "INSERT OR REPLACE INTO fact VALUES (?, ?)"
         if not await self._sidecar.transact([(put, fact) for fact in facts.items()]):
             raise StoreUnavailable("what was compared can't be noted")
-        self._answered = facts[_ANSWERED]
+        self._answered, self._is_holding = facts[_ANSWERED], is_holding
         if end is RoundEnd.COMPLETE:
             self.proven_at = current.started_at
         self._retry_seconds = FIRST_RETRY_SECONDS
@@ -234,12 +261,14 @@ class Reconciler:
         current: _Round,
         kind: Finding,
         repository: Repository,
-        tag: Tag | None,
+        reference: Reference | None,
         count: int = 1,
     ) -> None:
         self._metrics.found(kind, count)
         if current.found.total() < MAX_TOLD:
-            self._log.info("reconcile.found", kind=kind, repository=repository, tag=tag)
+            name = "digest" if isinstance(reference, Digest) else "tag"
+            told = None if reference is None else str(reference)
+            self._log.info("reconcile.found", kind=kind, repository=repository, **{name: told})
         current.found[kind] += count
 
     def _tell_ended(self, current: _Round, end: RoundEnd, error: str = "") -> None:
@@ -251,6 +280,7 @@ class Reconciler:
             seconds=round(self._clock.wall() - current.started_at, 3),
             repositories=current.repositories,
             tags=current.tags,
+            manifests=current.manifests,
             unanswered=current.unanswered,
             **{str(kind): current.found[kind] for kind in Finding},
             error=error or None,

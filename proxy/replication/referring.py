@@ -4,6 +4,8 @@ Rules:
 - The primary's referrers API names them (distribution-spec, "Listing Referrers"); where it has
   none, the fallback tag does (`sha256-<hex>`: "Referrers Tag Schema"). Tags of cosign
   (`sha256-<hex>.sig` and its like) are looked for in either case, in the primary's list of tags.
+- Whether there is an API is known of each repository by itself: behind one domain there may be
+  several registries, or projects with different rights.
 - What refers to a referrer comes, too, to a depth; each manifest once, up to a number.
 - The artifact is here and named before any of it is asked for. A primary that doesn't answer fails
   the job, which comes again; one that doesn't tell us is told of in the log.
@@ -61,7 +63,7 @@ class Referring:
         self._book = book
         self._clock = clock
         self._log = log
-        self._has_api_after = _FOREVER_AGO
+        self._has_api_after: BoundedMap[Repository, float] = BoundedMap(MAX_LISTS)
         self._lists: BoundedMap[Repository, tuple[float, frozenset[Tag]]] = BoundedMap(MAX_LISTS)
 
     async def follow(self, repository: Repository, copy: Copy, subjects: Sequence[Digest]) -> None:
@@ -126,13 +128,13 @@ class Referring:
 
     async def _listed(self, repository: Repository, subject: Digest) -> list[Digest] | None:
         """Give what the API says; None where there is none, as far as we can tell."""
-        if self._clock.now() < self._has_api_after:
+        if self._clock.now() < (self._has_api_after.get(repository) or _FOREVER_AGO):
             return None
         try:
             return await self._list(Referrers(repository, subject, caller=self._means.caller))
         except Absent as exc:
             if not exc.is_confirmed:
-                self._has_api_after = self._clock.now() + KNOWN_ABSENT_SECONDS
+                self._has_api_after.put(repository, self._clock.now() + KNOWN_ABSENT_SECONDS)
             return None
         except (*CLOSED, BadGateway) as exc:
             self._log.warning(

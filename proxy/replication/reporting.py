@@ -78,7 +78,8 @@ class Reporter:
     async def report(self) -> bool:
         """Report once; say whether there is more to tell.
 
-        Raises: HubRefused, HubUnavailable: it is all still to be told.
+        Raises: HubRefused, HubUnavailable: it is all still to be told. StoreUnavailable: the same,
+        though the hub has it: an entry that comes again replaces itself.
         """
         most = self._most
         entries = await self._history.unreported(most)

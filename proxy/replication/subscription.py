@@ -12,11 +12,10 @@ Rules:
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from proxy.net.hub import CursorGone, HubRefused, HubStream, HubUnavailable, JsonObject
 from proxy.net.sse import ServerEvent
@@ -48,14 +47,7 @@ class Heard:
 
     connected_since: float | None = None
     heard_at: float | None = None
-    head: Cursor | None = None
     error: str = ""
-
-    def behind(self, cursor: Cursor | None) -> int | None:
-        """Give how many events of the log aren't known here; None: that isn't known."""
-        if cursor is None or self.head is None or cursor.epoch != self.head.epoch:
-            return None
-        return max(0, self.head.seq - cursor.seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +85,6 @@ class Subscription:
         self.may_have_missed = False
         """Whether settings may have changed since they were read."""
         self.heard = Heard()
-
-    @property
-    def events_behind(self) -> int | None:
-        """How many events of the log aren't known here; None: that isn't known."""
-        return self.heard.behind(self._intake.cursor)
 
     async def run(self) -> None:
         """Follow for ever."""
@@ -161,7 +148,6 @@ class Subscription:
         except CursorInvalid as exc:
             raise HubUnavailable("the hub doesn't say where its log ends") from exc
         await self._intake.start_over(head, reason)
-        self.heard.head = head
         return head
 
     async def _follow_from(self, cursor: Cursor) -> None:
@@ -190,19 +176,8 @@ class Subscription:
         """Take what came in one piece; what isn't known is passed over."""
         self.heard.heard_at = self._clock.now()
         await self._intake.take([_notice(each) for each in events if each.event == "notice"])
-        for each in events:
-            if each.event == "heartbeat":
-                self._note_head(each)
         if any(each.event == "settings" for each in events):
             self._owner.on_settings()
-
-    def _note_head(self, heartbeat: ServerEvent) -> None:
-        cursor = self._intake.cursor
-        try:
-            head = _document(heartbeat.data).get("head")
-            self.heard.head = Cursor.of(cursor.epoch if cursor else None, head)
-        except CursorInvalid:
-            return  # it says nothing then, but that the hub is there
 
 
 def _notice(event: ServerEvent) -> Notice:
@@ -210,11 +185,3 @@ def _notice(event: ServerEvent) -> Notice:
         return notice_of(event.id, event.data)
     except CursorInvalid as exc:
         raise HubUnavailable("the hub's event names no place in its log") from exc
-
-
-def _document(text: str) -> Mapping[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -1,4 +1,5 @@
-"""A survey of what is here: whether an artifact is whole, and what clients pulled lately.
+"""A survey of what is here: whether an artifact is whole, what no tag leads to, and what clients
+pulled lately.
 
 An artifact lacks something if a link isn't there that its manifests need. A link without bytes is
 evicted, and wanted to be so: an artifact of which anything is evicted lacks nothing.
@@ -6,6 +7,7 @@ evicted, and wanted to be so: an artifact of which anything is evicted lacks not
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.oci.digest import Digest
@@ -13,6 +15,7 @@ from proxy.oci.errors import ManifestInvalid
 from proxy.oci.manifest import INDEX_TYPES, MAX_MANIFEST_BYTES, children_of, media_type_of
 from proxy.oci.platform import Platform, manifests_of
 from proxy.oci.reference import Repository
+from proxy.registry import walk
 from proxy.registry.durable import read_small
 from proxy.registry.layout import Layout, LinkKind
 from proxy.registry.tree import MAX_LINK_BYTES, Tree
@@ -83,6 +86,45 @@ def _is_here(layout: Layout, repository: Repository, digest: Digest) -> bool:
 
 def _is_linked(layout: Layout, repository: Repository, kind: LinkKind, digest: Digest) -> bool:
     return os.path.lexists(layout.link(repository, kind, digest))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """How many manifests a repository links here, and those that no tag leads to, in order."""
+
+    count: int
+    untagged: list[Digest]
+
+
+async def manifests_in(tree: Tree, repository: Repository) -> Manifests:
+    """Give the manifests of a repository. An index whose bytes were evicted leads to nothing.
+
+    Raises: StoreUnavailable.
+    """
+    return await tree.run(_manifests_in, tree.layout, repository)
+
+
+def _manifests_in(layout: Layout, repository: Repository) -> Manifests:
+    linked = frozenset(walk.manifests_of(layout, repository))
+    texts = frozenset(text.strip() for text in _named(layout, [repository])[0])
+    waiting = [digest for digest in linked if str(digest) in texts]
+    reached = set(waiting)
+    while waiting and len(reached) < len(linked):
+        below = linked.intersection(_children(layout, waiting.pop())) - reached
+        reached |= below
+        waiting += below
+    return Manifests(len(linked), sorted(linked - reached, key=str))
+
+
+def _children(layout: Layout, digest: Digest) -> list[Digest]:
+    """Give the manifests that an index names; none of anything else."""
+    data = read_small(layout.data(digest), MAX_MANIFEST_BYTES)
+    try:
+        if data is None or media_type_of(data) not in INDEX_TYPES:
+            return []
+        return [each.digest for each in children_of(data)]
+    except ManifestInvalid:
+        return []
 
 
 async def hottest_first(

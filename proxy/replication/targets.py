@@ -5,6 +5,7 @@ Rules:
 - Gone is what the primary says so of in the spec's words, to an identity that it lets in, twice
   with some seconds between, or once where it was said to be deleted; a whole repository never by
   one answer. Whatever else a 404 may be, it removes nothing.
+- A backfill brings nothing to a store that is full: it would push out what it just brought.
 - Out of scope nothing is copied; what is known here is looked at all the same.
 """
 
@@ -13,9 +14,12 @@ from dataclasses import dataclass
 from proxy.oci.digest import Digest
 from proxy.oci.errors import Absent, Unavailable
 from proxy.oci.reference import Repository, Tag
-from proxy.oci.request import BlobDelete, BlobPull, ManifestDelete, ManifestPull, TagList
+from proxy.oci.request import Action, BlobDelete, BlobPull, ManifestDelete, ManifestPull, TagList
 from proxy.oci.span import RangeRequest
+from proxy.registry.bounded import BoundedMap
+from proxy.registry.callers import RightKey
 from proxy.registry.clock import Clock
+from proxy.registry.decisions import Decisions
 from proxy.registry.layout import LinkKind
 from proxy.registry.orders import Order
 from proxy.registry.primary import Primary
@@ -27,6 +31,8 @@ from proxy.replication.copying import Copied, Copy, Means, NotStorable
 from proxy.replication.plan import Scope
 from proxy.replication.referring import Referring
 from proxy.replication.work import Job, Kind, Trigger
+
+MAX_MISSING = 10_000
 
 _LEAVES_EVICTED = frozenset({Trigger.RECONCILE, Trigger.BACKFILL})
 _BRINGS_REFERRERS = frozenset({Trigger.RECONCILE, Trigger.BACKFILL, Trigger.PULL})
@@ -63,6 +69,7 @@ class Here:
     book: TagBook
     writes: Writes
     purger: Purger
+    rights: Decisions[RightKey]
 
 
 class Targets:
@@ -84,12 +91,16 @@ class Targets:
         self._scope = scope
         self._clock = clock
         self._referring = referring
+        self._missing: BoundedMap[tuple[Repository, Digest], float] = BoundedMap(MAX_MISSING)
+        """Manifests that are linked here, and when the primary first said that they are gone."""
 
     async def settle(self, job: Job) -> Outcome:
         """Make a target here as it is at the primary.
 
         Raises: NotYet. Unauthorized, Denied: we may not. Unavailable, BadGateway, ContentMismatch.
         """
+        if job.trigger is Trigger.BACKFILL and self._means.store.room.is_full:
+            return Untouched("the store is full")
         await self._means.fill.forget_negatives()
         repository, reference = job.target.repository, job.target.reference
         try:
@@ -160,22 +171,31 @@ class Targets:
             return Removed()
         if state.asked_at > asked_at:
             raise NotYet(0, "the tag changed meanwhile")
+        await self._require_let_in(job)
         if not job.is_deletion:
-            await self._require_let_in(repository)
             await self._book.note_missing(repository, tag, state)
             if self._book.remembered(repository, tag) is not None:
                 raise NotYet(CONFIRM_AFTER_SECONDS + 1, "the primary has no such tag")
         await self._here.writes.remove(ManifestDelete(repository, tag))
         return Removed()
 
-    async def _require_let_in(self, repository: Repository) -> None:
+    async def _require_let_in(self, job: Job) -> None:
         """Return if the primary lets us read the repository: a 404 may hide what is forbidden.
+
+        Where it was said to be deleted what the primary decided lately is enough; some registries
+        know a repository no more when the last of it is gone.
 
         Raises: Unavailable: it doesn't say so.
         """
+        repository, rights = job.target.repository, self._here.rights
+        right = (self._means.caller, repository, Action.PULL)
+        if job.is_deletion and rights.is_granted(right):
+            return
         try:
             answer = await self._primary.listing(TagList(repository, caller=self._means.caller))
         except Absent as exc:
+            if job.is_deletion and exc.is_confirmed and rights.has_been_granted(right):
+                return
             raise Unavailable("the primary shows us no such repository") from exc
         await answer.drop()
 
@@ -186,14 +206,37 @@ class Targets:
         try:
             fetched = await self._means.fetcher.manifest(pull)
         except Absent as exc:
-            _require_confirmed(exc)
-            if not job.is_deletion:
+            if not job.is_deletion and not await self._is_linked(repository, digest):
                 return Untouched("the primary has no such manifest")
+            await self._require_gone(job, repository, digest, exc)
             await self._here.writes.remove(ManifestDelete(repository, digest))
             await self._blob_gone(repository, digest)
             return Removed()
+        self._missing.drop((repository, digest))
         copy = self._copy(job)
         return await self._with_referrers(job, copy, await copy.of(fetched))
+
+    async def _is_linked(self, repository: Repository, digest: Digest) -> bool:
+        return await self._means.store.tree.has_link(repository, LinkKind.MANIFEST, digest)
+
+    async def _require_gone(
+        self, job: Job, repository: Repository, digest: Digest, error: Absent
+    ) -> None:
+        """Return if a manifest that is absent at the primary has to go here.
+
+        Raises: Unavailable: it may be there. NotYet: one answer is too few.
+        """
+        _require_confirmed(error)
+        await self._require_let_in(job)
+        if job.is_deletion:
+            return
+        now = self._clock.now()
+        since = self._missing.get((repository, digest))
+        if since is None:
+            self._missing.put((repository, digest), since := now)
+        if now - since < CONFIRM_AFTER_SECONDS:
+            raise NotYet(CONFIRM_AFTER_SECONDS + 1, "the primary has no such manifest")
+        self._missing.drop((repository, digest))
 
     async def _blob(self, job: Job, repository: Repository, digest: Digest) -> Outcome:
         return await self._copy(job).blob(digest)

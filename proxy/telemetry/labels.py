@@ -99,6 +99,7 @@ class Finding(StrEnum):
     MISSING = "missing"
     CHANGED = "changed"
     GONE = "gone"
+    MANIFEST_GONE = "manifest_gone"
     INCOMPLETE = "incomplete"
 
 

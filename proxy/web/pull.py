@@ -1,13 +1,18 @@
-"""Pulls: manifests and blobs, read through the chain of pullers."""
+"""Pulls: manifests and blobs, read through the chain of pullers.
+
+A HEAD by which a push may find out what it needn't send is the primary's to answer.
+"""
 
 from functools import partial
 
 from aiohttp import web
 from multidict import CIMultiDict
 
+from proxy.oci.digest import Digest
 from proxy.oci.request import BlobPull, ManifestPull, Pull
 from proxy.oci.span import RangeRequest, parse_range
 from proxy.registry.access import Presented
+from proxy.registry.primary_first import PrimaryFirst
 from proxy.registry.puller import Bytes, Content, ReadyPuller, Resolution
 from proxy.registry.store import part_of
 from proxy.telemetry.labels import Kind, Outcome
@@ -21,8 +26,9 @@ from proxy.web.send import Sender
 class Pulls:
     """Answers GET and HEAD of manifests and blobs."""
 
-    def __init__(self, puller: ReadyPuller, sender: Sender) -> None:
+    def __init__(self, puller: ReadyPuller, primary_first: PrimaryFirst, sender: Sender) -> None:
         self._puller = puller
+        self._primary_first = primary_first
         self._sender = sender
 
     async def answer(
@@ -31,6 +37,8 @@ class Pulls:
         """Answer one pull as the caller who presented itself."""
         exchange.event = "pull.served"
         asked = _as_caller(pull, presented)
+        if exchange.request.method == "HEAD" and _may_be_of_a_push(pull, presented):
+            return self._head(exchange, await self._primary_first.resolve(asked))
         at_hand = self._puller.at_hand(asked)
         if at_hand is not None:
             return self._from_memory(exchange, pull, at_hand)
@@ -84,6 +92,13 @@ class Pulls:
             return _not_modified(exchange, headers)
         status = _status(headers, content, part)
         return await self._sender.send(exchange, content, status, headers, reopen)
+
+
+def _may_be_of_a_push(pull: Pull, presented: Presented) -> bool:
+    """Say whether a HEAD may ask what a push has to send, rather than what a pull gets."""
+    if isinstance(pull, BlobPull):
+        return not presented.is_our_token
+    return isinstance(pull.reference, Digest) and presented.is_primarys_token
 
 
 def _as_caller(pull: Pull, presented: Presented) -> Pull:

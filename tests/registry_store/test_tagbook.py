@@ -74,6 +74,44 @@ async def test_a_time_of_day_that_went_back_makes_no_tag_younger(book, restarted
     assert restarted().age(state) == 0
 
 
+async def test_nothing_is_shown_that_a_crash_would_take_back(book, tree, monkeypatch):
+    """Settled 14, C17: a tag is shown as what it names now only when its link is on disk."""
+    await book.apply(A, TAG, OLD, 10.0)
+    shown = []
+    put_tag = tree.put_tag
+
+    async def watched(*link: object) -> None:
+        shown.append(book.remembered(A, TAG).digest)
+        await put_tag(*link)
+        shown.append(book.remembered(A, TAG).digest)
+
+    monkeypatch.setattr(tree, "put_tag", watched)
+    assert await book.apply(A, TAG, NEW, 20.0)
+    assert shown == [OLD, OLD]
+    assert book.remembered(A, TAG).digest == NEW
+
+
+async def test_a_tag_that_is_dropped_while_it_is_written_stays_away(
+    book, restarted, tree, clock, monkeypatch
+):
+    """A deletion that comes while a state is on its way to the disk is the last word."""
+    await book.apply(A, TAG, OLD, clock.now())
+    clock.pass_(1)
+    put_tag, drops = tree.put_tag, []
+
+    async def dropping(*link: object) -> None:
+        clock.pass_(1)
+        drops.append(asyncio.create_task(book.drop(A, TAG)))
+        await asyncio.sleep(0)
+        await put_tag(*link)
+
+    monkeypatch.setattr(tree, "put_tag", dropping)
+    assert not await book.apply(A, TAG, NEW, clock.now())
+    await asyncio.gather(*drops)
+    assert book.remembered(A, TAG) is None
+    assert await restarted().known(A, TAG) is None
+
+
 @pytest.mark.parametrize(("asked_at", "expected"), [(5.0, NEW), (10.0, OLD), (15.0, OLD)])
 async def test_an_answer_counts_only_if_it_was_asked_for_later(book, asked_at, expected):
     """Settled 14, C17: a slow answer never puts an older state of the primary in place."""

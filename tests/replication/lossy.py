@@ -24,7 +24,7 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.tag_checks import TagChecks
 from proxy.registry.tagbook import TagBook
 from proxy.registry.tags import FreshTags
-from proxy.replication.assurance import HubAssurance
+from proxy.replication.assurance import MarkedTags
 from proxy.replication.intake import Intake
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks
@@ -156,7 +156,7 @@ async def opened_region(
         sidecar = Sidecar(root / "proxima.sqlite")
         await sidecar.open()
         book = TagBook(ground.tree, sidecar, clock, log)
-        times = TagTimes(rules, book.age, HubAssurance(lease, marks))
+        times = TagTimes(rules, book.age, MarkedTags(marks, lease.is_live))
         fetcher = Fetcher(primary, has_own_identity=False)
         checks = CountedChecks(ground.fill, book, fetcher, times, clock)
         tags = FreshTags(ground.fill, book, checks, times, log)

@@ -17,12 +17,15 @@ from tests.replication.copying import REPOSITORY, Told, told
 from tests.replication.test_reconcile import CATALOGUE, pushed
 from tests.support.hostile import BLOBS, MANIFESTS, TAGS, Hold, HostileUpstream, OtherBody, Status
 from tests.support.images import docker_multi_platform, oci_image, oci_index
+from tests.support.layers import random_layer
 from tests.support.pushing import assert_pullable, pull
 from tests.support.store_tree import tags as tags_in
+from tests.support.store_tree import visible_blobs
 from tests.support.waiting import wait_until
 
 __all__ = ["store"]
 
+LAYER_BYTES = 256 << 10
 ALL: dict[str, Any] = {"backfill": Policy.ALL}
 
 
@@ -291,3 +294,33 @@ def test_a_repository_that_was_pulled_from(
             replica.reconcile()
             replica.wait_quiet()
         assert replica.tags.keys() == expected
+
+
+def test_a_full_store_ends_it(upstream: HostileUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a capacity the backfill ends where the store is full, evicts nothing of what it brought,
+    and says what it left; that stays out until somebody pulls it.
+    """
+    monkeypatch.setattr(module, "PORTION", 4)
+    images = {
+        f"v{number}": oci_image(f"large-{number}", layers=[random_layer(LAYER_BYTES, str(number))])
+        for number in range(20)
+    }
+    for tag, image in images.items():
+        upstream.contents.add(REPOSITORY, image, tag)
+    capacity = 10 * LAYER_BYTES
+    one_by_one = {**ALL, "concurrent": 2}
+    with told(upstream.url, replication=one_by_one, store={"capacity": capacity}) as replica:
+        wait_finished(replica)
+        replica.wait_quiet()
+        here = replica.tags
+        assert 5 <= len(here) < 10
+        assert replica.running.events("store.evicted") == []
+        (line,) = replica.running.events("backfill.full")
+        assert line["left"] >= 20 - len(here) - 4
+        layers = {images[tag].blobs[-1].digest for tag in here}
+        assert layers <= visible_blobs(replica.running.store).keys()
+        assert replica.reconcile() is RoundEnd.COMPLETE
+        replica.wait_quiet()
+        assert replica.tags == here
+        left = next(tag for tag in images if tag not in here)
+        assert_pullable(replica.running.client, REPOSITORY, images[left], left)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from config import Backfill, ReplicationSource
+from proxy.oci.digest import Digest
+from tests.fills.calls import blob_path
 from tests.fills.in_process import InProcess, in_process
 from tests.hub.place import ADMIN_TOKEN, SENDER
 from tests.hub.process import HubProcess, hub_process
@@ -52,6 +54,12 @@ class World:
         """Push, and wait until the region has it."""
         push(self.publisher, REPOSITORY, image, tag)
         self.ask_hub(f"/v1/wait?repository={REPOSITORY}&reference={image.digest}&timeout=20")
+
+    def is_complete(self, image: Manifest) -> bool:
+        """Say whether the hub says so, as `proxima wait` asks it."""
+        operator = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        path = f"/v1/wait?repository={REPOSITORY}&reference={image.digest}&timeout=0"
+        return RegistryClient(f"http://{self.hub.api}").request("GET", path, operator).status == 200
 
     def states(self) -> list[str]:
         """Give the states of the replica instances, as the hub sees them."""
@@ -112,6 +120,27 @@ def test_a_push_arrives_before_anyone_asks(world: World) -> None:
     page = world.ask_hub(f"/v1/logs?repository={REPOSITORY}&tag={TAG}")
     (entry,) = page["entries"]
     assert (entry["what"], entry["state"], entry["region"]) == ("index", "complete", REGION)
+
+
+def test_what_was_evicted_is_waited_for(world: World) -> None:
+    """An image that was complete and isn't any more is none that `wait` takes for complete, until a
+    pull has brought back what is missing.
+    """
+    image = oci_image("evicted")
+    world.push(image)
+    assert world.is_complete(image)
+    replica = world.replica.replica
+    replication = replica.replication
+    assert replication is not None
+    layer = image.blobs[-1].digest
+    quarantine = replica._chain.store.tree.quarantine(Digest.parse(layer), "a test says so")
+    world.replica.thread.run(quarantine)
+    world.replica.thread.run(replication.presence.look())
+    wait_until(lambda: not world.is_complete(image), 10, "it is evicted at the hub")
+    world.replica.client.get(blob_path(REPOSITORY, layer)).expect(200)
+    world.replica.wait_idle()
+    world.replica.thread.run(replication.presence.look())
+    wait_until(lambda: world.is_complete(image), 10, "it is complete at the hub")
 
 
 def test_a_tag_is_answered_under_the_lease(world: World) -> None:

@@ -11,7 +11,6 @@ import pytest
 from proxy.events.event import ManifestPushed
 from proxy.net.hub import HubAddress, HubClient
 from proxy.net.sse import ServerEvent
-from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Tag
 from proxy.replication.cursor import Cursor, Mark
 from proxy.replication.following import Following
@@ -64,7 +63,7 @@ async def running(
     async def nothing() -> None:
         pass
 
-    await following.load(journal)
+    following.marks.add(await journal.marks())
     task = asyncio.create_task(following.run(journal, nothing, lambda: None))
     try:
         yield task
@@ -109,17 +108,4 @@ async def test_from_the_first_connection_to_a_live_lease(
         clock.pass_(LEASE_SECONDS)
         assert not assurance.is_live()
         assert not task.done()
-    await client.close()
-
-
-async def test_marks_that_cant_be_loaded(clock: ManualClock, heard: Heard, tmp_path: Path):
-    """A journal that can't be read at the start keeps no replica from starting."""
-    client = HubClient(HubAddress("http://127.0.0.1:1", tmp_path / "token"), "proxima/test")
-    following = Following(client, clock, heard.telemetry.log)
-    journal = MemoryJournal(fails=True)
-    with pytest.raises(StoreUnavailable):
-        await journal.marks()
-    await following.load(journal)
-    assert heard.events("marks.not_loaded")
-    assert not following.assurance.covers(clock.now())
     await client.close()

@@ -28,7 +28,8 @@ def wait_finished(replica: Told) -> None:
 
 def test_a_retag_and_a_deletion_are_repaired(primary: Registry) -> None:
     """C17: docker-registry never tells of a retag by another digest's PUT that was lost, nor of a
-    tag that went: a comparison finds both, and what came and went here is what is there.
+    tag that went: a comparison finds both, and what came and went here is what is there; the next
+    one finds the manifest that the tag named.
     """
     direct = RegistryClient(primary.url)
     images = {tag: oci_image(f"real-{tag}") for tag in ("v1", "v2", "v3")}
@@ -50,7 +51,16 @@ def test_a_retag_and_a_deletion_are_repaired(primary: Registry) -> None:
         assert_pullable(replica.running.client, REPOSITORY, moved, "v1")
         assert pull(replica.running.client, REPOSITORY, "v2").status == 404
         assert replica.reconcile() is RoundEnd.COMPLETE
-        assert replica.findings == {Finding.CHANGED: 1, Finding.GONE: 1}
+        assert replica.findings == {
+            Finding.CHANGED: 1,
+            Finding.GONE: 1,
+            Finding.MANIFEST_GONE: 1,
+        }
+        wait_until(lambda: replica.entries()[-1].end is CopyEnd.FAILED)
+        replica.advance(7)
+        replica.wait_quiet()
+        assert pull(replica.running.client, REPOSITORY, images["v2"].digest).status == 404
+        assert pull(replica.running.client, REPOSITORY, images["v1"].digest).status == 200
 
 
 def test_a_backfill_of_many_repositories(primary: Registry) -> None:

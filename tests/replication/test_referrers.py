@@ -217,3 +217,18 @@ def test_a_kept_answer_goes_when_one_arrives(upstream: HostileUpstream, image: M
         replica.wait_done(2)
         (listed,) = client.get(path).expect(200).json()["manifests"]
         assert listed["digest"] == signature.digest
+
+
+def test_one_repository_without_an_api(upstream: HostileUpstream, image: Manifest) -> None:
+    """Where the API is missing for one repository it is asked for the next one all the same."""
+    signature = refers(upstream, image, SIGNATURE)
+    other = upstream.contents.add("shop/old", oci_image("no API"), "v1")
+    path = f"/v2/shop/old/referrers/{other.digest}"
+    fault = upstream.inject(Page(404), path=path, times=None)
+    with told(upstream.url) as replica:
+        replica.tell("v1", "shop/old", trigger=Trigger.BACKFILL)
+        replica.wait_done()
+        assert fault.fired == 1
+        replica.tell("v1", trigger=Trigger.BACKFILL)
+        replica.wait_done(2)
+        assert signature.digest in linked_manifests(replica.running.store, REPOSITORY)

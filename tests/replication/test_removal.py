@@ -1,15 +1,20 @@
 """What is gone at the primary goes here, and nothing goes that only looks like that."""
 
+from pathlib import Path
+
 import pytest
 
 from proxy.replication.work import Kind as TargetKind
 from proxy.replication.work import Trigger
 from proxy.telemetry.labels import CopyEnd
+from tests.fills.conftest import store
 from tests.replication.copying import REPOSITORY, Told, told
-from tests.support.hostile import HostileUpstream, Page
+from tests.support.hostile import HostileUpstream, Page, Status
 from tests.support.images import Manifest, oci_image
 from tests.support.store_tree import linked_blobs, linked_manifests, tags
 from tests.support.waiting import wait_until
+
+__all__ = ["store"]
 
 TAG = "v1"
 
@@ -113,6 +118,43 @@ def test_a_deleted_repository_is_forgotten(upstream: HostileUpstream, image: Man
         store = replica.running.store
         assert not named(replica)
         assert not linked_manifests(store, REPOSITORY) | linked_blobs(store, REPOSITORY)
+
+
+@pytest.mark.parametrize("kind", [TargetKind.TAG, TargetKind.MANIFEST])
+def test_a_deletion_takes_a_right(
+    upstream: HostileUpstream, image: Manifest, store: Path, kind: TargetKind
+) -> None:
+    """Settled 11: a deletion event and a 404 in a registry's words remove nothing where the primary
+    never let us read the repository in this life; once it does they do.
+    """
+    reference = {TargetKind.TAG: TAG, TargetKind.MANIFEST: image.digest}[kind]
+    with told(upstream.url, root=store) as replica:
+        copied(replica)
+    with told(upstream.url, root=store) as replica:
+        hidden = upstream.inject(Status(404, "NAME_UNKNOWN"), times=None)
+        replica.tell(reference, kind=kind, is_deletion=True)
+        wait_until(lambda: replica.entries()[-1].end is CopyEnd.FAILED)
+        assert hidden.fired >= 2
+        assert named(replica)
+        upstream.heal()
+        upstream.contents.repository(REPOSITORY).forget(image.digest)
+        replica.advance(60)
+        wait_until(lambda: not named(replica), what="gone")
+
+
+def test_the_last_tag_takes_its_repository_along(
+    upstream: HostileUpstream, image: Manifest
+) -> None:
+    """A registry that knows a repository no more once its last tag is gone is believed, where it
+    let us read it before.
+    """
+    with told(upstream.url) as replica:
+        copied(replica)
+        replica.running.clock.advance(3600)
+        del upstream.contents.repositories[REPOSITORY]
+        replica.tell(TAG, is_deletion=True)
+        replica.wait_done(2)
+        assert not named(replica)
 
 
 async def _woken(replica: Told) -> None:

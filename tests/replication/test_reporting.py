@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.net.hub import HubRefused, HubUnavailable
-from proxy.oci.errors import RegistryError
+from proxy.oci.errors import RegistryError, StoreUnavailable
 from proxy.oci.reference import Tag
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.backfill import BackfillStatus
@@ -111,6 +111,25 @@ async def test_an_entry_that_cant_be_used_holds_up_no_other(world: World, heard:
     assert await world.untold() == 0
     assert len(heard.events("report.rejected")) == 1
     assert len(heard.events("report.refused")) == 1
+
+
+async def test_a_sidecar_that_notes_nothing_is_no_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """Where it can't be noted what the hub has, the report failed: it comes again after a while."""
+    tags = world.work(3)
+
+    async def refuse(_: object) -> bool:
+        return False
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.history._sidecar, "transact", refuse)
+        with pytest.raises(StoreUnavailable):
+            await world.reporter.report()
+    assert await world.untold() == 3
+    await world.tell_all(2)
+    assert world.hub.taken == [*tags, *tags]
+    assert await world.untold() == 0
 
 
 async def test_after_a_while_reports_are_large_again(world: World):
