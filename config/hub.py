@@ -107,7 +107,9 @@ class SubscriptionSettings:
         duration("100ms", "5s"), "5s", "How often a quiet stream shows that it is alive."
     )
     buffer: ByteSize = setting(
-        size("64KiB", "64MiB"), "1MiB", "Bytes that may wait for a replica before it is cut."
+        size("64KiB", "64MiB"),
+        "1MiB",
+        "Bytes that may wait for a replica; one for which more would is told from the database.",
     )
     max_streams: int = setting(integer(1, 100_000), 2_000, "Streams at once.")
     reconnect_within: Duration = setting(

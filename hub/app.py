@@ -133,7 +133,7 @@ class Hub:
             [
                 *self._regional.routes(self._feed, operators),
                 *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
-                *ReceivingVerbs(intake, parked, self._log, operators).routes(),
+                *ReceivingVerbs(intake, parked, operators).routes(),
                 *self._subscriptions.routes(),
                 *Leases(self._log, self._members, self._proof, settings.lease.seconds).routes(),
             ]

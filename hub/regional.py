@@ -7,6 +7,7 @@ from aiohttp import web
 
 from config import HubSettings
 from hub.api.operator_routes import OperatorRoutes
+from hub.api.replay_routes import ReplayRoutes
 from hub.api.replica_routes import ReplicaRoutes
 from hub.clock import Clock
 from hub.database import Database, DatabaseUnavailable
@@ -43,6 +44,7 @@ class Regional:
     ) -> None:
         history = settings.history
         limits = HistoryLimits(history.keep, history.max_entries)
+        self._log = log
         self.instances = Instances(database, lambda: log.extent, plan_of(settings), clock)
         self._history = History(database, limits, clock)
         self._waiting = Waiting(database, self.instances, history.max_waiting)
@@ -63,6 +65,7 @@ class Regional:
         counted = self._metrics.refused_entries.inc
         return [
             *ReplicaRoutes(instances, history, telemetry, counted).routes(),
+            *ReplayRoutes(self._log, instances, operators).routes(),
             *OperatorRoutes(
                 instances, history, self._waiting, feed, operators, telemetry.log
             ).routes(),

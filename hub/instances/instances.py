@@ -201,7 +201,7 @@ class Instances:
         return tuple(self._view(connection, each) for each in records.everything(connection))
 
     def _view(self, connection: Connection, record: Record) -> ReplicaView:
-        unread = records.unread_since(connection, record.status, self._extent().epoch)
+        unread = records.unread_since(connection, record, self._extent().epoch)
         life = record.life
         return ReplicaView(
             record.id,

@@ -16,7 +16,7 @@ from hub.clock import Clock
 from hub.database import Database, DatabaseUnavailable
 from hub.log import works
 from hub.log.cursor import Extent
-from hub.log.works import Appended, Entry, Row
+from hub.log.works import Appended, Entry, Repetition, Row, Stretch
 from proxy.events.notification import Notification
 
 MAX_WAITING = 10_000
@@ -128,17 +128,14 @@ class Log:
         """
         await self._database.write(works.try_out)
 
-    async def append_again(self, after: int, upto: int, repository: str | None, limit: int) -> int:
-        """Put what lies between two numbers at the end once more; give how many events that was.
+    async def append_again(self, stretch: Stretch, limit: int) -> Repetition:
+        """Put a stretch of the log at its end once more, the oldest *limit* events of it.
 
-        repository: only those of one. At most *limit* events, the oldest first.
+        Raises: DatabaseUnavailable: none of them was.
         """
         now = self._clock.wall()
-        again = partial(
-            works.append_again, after=after, upto=upto, repository=repository, limit=limit, now=now
-        )
-        found = await self._write(again, lambda appended: self._tell(appended.entries))
-        return len(found.entries)
+        again = partial(works.append_again, stretch=stretch, limit=limit, now=now)
+        return await self._write(again, lambda repetition: self._tell(repetition.entries))
 
     async def _write(self, work: Callable[[Connection], T], tell: Callable[[T], None]) -> T:
         """Give what a work gives; listeners are told in the order of commits, come what may."""

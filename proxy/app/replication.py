@@ -62,7 +62,7 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
     address = HubAddress(replication.hub_url, replication.token_file, replication.ca_file)
     hub = HubClient(address, f"proxima ({settings.region})" if settings.region else "proxima")
     stack.push_async_callback(hub.close)
-    following = Following(hub, clock, log)
+    following = Following(hub, clock, log, region=settings.region)
     return News(following.assurance, following.marks, following)
 
 

@@ -67,12 +67,19 @@ class Notice:
     """One entry of the log; `received_at` is when the hub received it, in wall-clock seconds.
 
     `event` is None where it can't be read, as after an update of the hub: the cursor goes past it,
-    and what it may have told of is found by a reconcile.
+    and what it may have told of is found by a reconcile. It is None, too, where it is for another
+    region's replica: then the cursor goes past it, and nothing else.
     """
 
     cursor: Cursor
     received_at: float
     event: Event | None
+    is_for_others: bool = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Say whether it may have told us of anything."""
+        return self.event is None and not self.is_for_others
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +116,8 @@ class Journal(Protocol):
         ...
 
 
-def notice_of(place: str, data: str) -> Notice:
-    """Read an entry as the hub sends it.
+def notice_of(place: str, data: str, region: str = "") -> Notice:
+    """Read an entry as the hub sends it to a replica in *region*; all are for one in none.
 
     Raises: CursorInvalid: *place* names none; nothing can be told about order then.
     """
@@ -122,6 +129,8 @@ def notice_of(place: str, data: str) -> Notice:
         received_at = document["received_at"]
         if not isinstance(received_at, int | float) or isinstance(received_at, bool):
             raise TypeError("received_at is no number")
+        if region and document.get("only", region) != region:
+            return Notice(cursor, float(received_at), None, is_for_others=True)
         return Notice(cursor, float(received_at), event_from_json(document["event"]))
     except (NotUnderstood, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return Notice(cursor, 0.0, None)

@@ -26,12 +26,15 @@ class Intake:
         lease: Lease,
         on_events: Callable[[], Awaitable[None]],
         log: EventLog,
+        region: str = "",
     ) -> None:
         self._journal = journal
         self._marks = marks
         self._lease = lease
         self._on_events = on_events
         self._log = log
+        self.region = region
+        """Where this is, for notices that are for one replica alone."""
         self.cursor: Cursor | None = None
         """The place behind what was taken."""
 
@@ -85,5 +88,5 @@ class Intake:
         self.cursor = batch[-1].cursor
         self._lease.follow(self.cursor)
         await self._on_events()
-        if any(each.event is None for each in batch):  # it may have told of anything
+        if any(each.is_lost for each in batch):  # it may have told of anything
             await self.start_over(self.cursor, "an event can't be read: is this version too old?")

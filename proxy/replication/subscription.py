@@ -189,12 +189,16 @@ class Subscription:
     async def _take(self, events: list[ServerEvent]) -> None:
         """Take what came in one piece; what isn't known is passed over."""
         self.heard.heard_at = self._clock.now()
-        await self._intake.take([_notice(each) for each in events if each.event == "notice"])
+        await self._intake.take(self._notices(events))
         for each in events:
             if each.event == "heartbeat":
                 self._note_head(each)
         if any(each.event == "settings" for each in events):
             self._owner.on_settings()
+
+    def _notices(self, events: list[ServerEvent]) -> list[Notice]:
+        region = self._intake.region
+        return [_notice(each, region) for each in events if each.event == "notice"]
 
     def _note_head(self, heartbeat: ServerEvent) -> None:
         cursor = self._intake.cursor
@@ -205,9 +209,9 @@ class Subscription:
             return  # it says nothing then, but that the hub is there
 
 
-def _notice(event: ServerEvent) -> Notice:
+def _notice(event: ServerEvent, region: str) -> Notice:
     try:
-        return notice_of(event.id, event.data)
+        return notice_of(event.id, event.data, region)
     except CursorInvalid as exc:
         raise HubUnavailable("the hub's event names no place in its log") from exc
 
