@@ -145,6 +145,7 @@ def plan_of(settings: HubSettings) -> Plan:
         Patience(replicas.unreachable_after, replicas.drain_limit),
         replicas.keep_deleted,
         settings.replication.verify_every,
+        (settings.sentinel.repository,) if settings.sentinel.repository else (),
     )
 
 

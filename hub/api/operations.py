@@ -70,6 +70,7 @@ _REPLICAS: dict[Key, Operation] = {
                     },
                     "primary": examples.PRIMARY,
                     "replication": examples.REPLICATION,
+                    "excluded": ["proxima/sentinel"],
                     "verify_every_seconds": 60.0,
                     "epoch": examples.EPOCH,
                     "head": 1712,

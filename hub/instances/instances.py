@@ -34,7 +34,9 @@ from hub.regions import Regions
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the settings say about instances. replication: where a replica has none of its own."""
+    """What the settings say about instances. replication: where a replica has none of its own;
+    excluded: of which repositories none copies anything.
+    """
 
     primary: Primary
     regions: Regions
@@ -42,6 +44,7 @@ class Plan:
     patience: Patience
     keep_deleted_seconds: float
     verify_every_seconds: float
+    excluded: tuple[str, ...] = ()
 
 
 class Instances:
@@ -158,6 +161,7 @@ class Instances:
             SelfReplica(view.id, view.region, view.state),
             self.plan.primary,
             view.replication,
+            self.plan.excluded,
             self.plan.verify_every_seconds,
             extent.epoch,
             extent.head,

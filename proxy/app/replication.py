@@ -142,7 +142,7 @@ async def build_replication(
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
     here = Here(chain.checks, chain.book, chain.writes, purger)
-    there = primary_there(settings, chain, clock)
+    there = primary_there(settings, chain, clock, scope)
     referring = Referring(means, there, chain.book, clock, ground.telemetry.log)
     targets = Targets(means, here, chain.primary, scope, clock, referring)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
@@ -185,13 +185,17 @@ def scope_of(settings: Settings) -> Scope:
     repositories = [compiled(pattern) for pattern in replication.repositories]
     tags = [compiled(pattern) for pattern in replication.tags]
 
+    excluded = frozenset(map(Repository.parse, replication.excluded))
+
     def has_repository(repository: Repository) -> bool:
-        return any(pattern.fullmatch(repository) for pattern in repositories)
+        return repository not in excluded and any(
+            pattern.fullmatch(repository) for pattern in repositories
+        )
 
     def has_tag(tag: Tag) -> bool:
         return any(pattern.fullmatch(tag) for pattern in tags)
 
-    return Scope(has_repository, has_tag, _platforms(replication.platforms))
+    return Scope(has_repository, has_tag, _platforms(replication.platforms), excluded)
 
 
 def _platforms(texts: Sequence[str]) -> tuple[Platform, ...]:

@@ -90,8 +90,10 @@ class Targets:
 
         Raises: NotYet. Unauthorized, Denied: we may not. Unavailable, BadGateway, ContentMismatch.
         """
-        await self._means.fill.forget_negatives()
         repository, reference = job.target.repository, job.target.reference
+        if repository in self._scope.excluded:
+            return Untouched("nothing of it is ever copied")
+        await self._means.fill.forget_negatives()
         try:
             match job.target.kind, reference:
                 case Kind.TAG, Tag() as tag:
