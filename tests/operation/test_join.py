@@ -82,7 +82,7 @@ def joining(hub: HubProcess, token_file: Path, tmp_path: Path) -> Joining:
 
 
 def test_the_hub_says_all_that_is_needed(joining: Joining) -> None:
-    """Region, domain, primary, what is copied and what never, and how fast come from the hub; what it
+    """Region, domain, primary, what is copied or never, and how fast come from the hub; what it
     said is kept for the owner's eyes alone.
     """
     settings = joining.settings()
