@@ -32,7 +32,7 @@ class Leases:
         self._log = log
         self._members = members
         self._proof = proof
-        self._seconds = seconds
+        self.seconds = seconds
         self.on_asked: Callable[[str, Cursor], None] | None = None
         """Told of each replica that asks, and how far it is."""
 
@@ -51,7 +51,7 @@ class Leases:
         document: dict[str, object] = {
             "epoch": extent.epoch,
             "head": extent.head,
-            "lease_seconds": 0 if doubt else self._seconds,
+            "lease_seconds": 0 if doubt else self.seconds,
         }
         if doubt:
             document["reason"] = doubt

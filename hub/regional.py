@@ -42,12 +42,10 @@ class Regional:
         clock: Clock,
         telemetry: HubTelemetry,
     ) -> None:
-        history = settings.history
-        limits = HistoryLimits(history.keep, history.max_entries)
         self._log = log
         self.instances = Instances(database, lambda: log.extent, plan_of(settings), clock)
-        self._history = History(database, limits, clock)
-        self._waiting = Waiting(database, self.instances, history.max_waiting)
+        self._history = History(database, _limits(settings), clock)
+        self._waiting = Waiting(database, self.instances, settings.history.max_waiting)
         self._telemetry = telemetry
         self._metrics = ReplicaMetrics(telemetry.metrics, tuple(State))
         self._states: dict[str, State] = {}
@@ -70,6 +68,12 @@ class Regional:
                 instances, history, self._waiting, feed, operators, telemetry.log
             ).routes(),
         ]
+
+    def become(self, settings: HubSettings) -> None:
+        """Take over what may change at run time."""
+        self.instances.plan = plan_of(settings)
+        self._history.limits = _limits(settings)
+        self._waiting.max_waiting = settings.history.max_waiting
 
     def drain(self) -> None:
         """Let those go who wait."""
@@ -127,6 +131,10 @@ def _numbers(view: ReplicaView) -> ReplicaNumbers:
         status.bytes_behind if status else 0,
         status.eta_seconds if status else None,
     )
+
+
+def _limits(settings: HubSettings) -> HistoryLimits:
+    return HistoryLimits(settings.history.keep, settings.history.max_entries)
 
 
 def plan_of(settings: HubSettings) -> Plan:

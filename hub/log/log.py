@@ -56,7 +56,7 @@ class Log:
 
     def __init__(self, database: Database, limits: Limits, clock: Clock) -> None:
         self._database = database
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._listeners: list[Listener] = []
         self._waiting: list[_Waiting] = []
@@ -90,7 +90,7 @@ class Log:
 
     async def _write_all(self) -> None:
         while batch := self._next_batch():
-            since = self._clock.wall() - self._limits.dedupe_seconds
+            since = self._clock.wall() - self.limits.dedupe_seconds
             groups = [each.rows for each in batch]
             try:
                 results = await self._write(
@@ -170,8 +170,8 @@ class Log:
         """
         removed = 0
         while True:
-            before = self._clock.wall() - self._limits.keep_seconds
-            step = partial(works.trim, before=before, max_events=self._limits.max_events)
+            before = self._clock.wall() - self.limits.keep_seconds
+            step = partial(works.trim, before=before, max_events=self.limits.max_events)
             number, floor = await self._database.write(step)
             self.extent = Extent(self.extent.epoch, floor, self.extent.head)
             removed += number

@@ -26,7 +26,7 @@ class Subscriptions:
         self._log = log
         self._feed = feed
         self._members = members
-        self._max_streams = max_streams
+        self.max_streams = max_streams
         self._open = 0
         self.is_draining = False
 
@@ -38,7 +38,7 @@ class Subscriptions:
         member = await member_of(request, self._members)
         cursor = Cursor.parse(request.query.get("after"))
         self._log.extent.check(cursor)
-        if self.is_draining or self._open >= self._max_streams:
+        if self.is_draining or self._open >= self.max_streams:
             raise Unavailable("no more streams now", retry_after_seconds=5)
         self._open += 1
         try:
