@@ -29,6 +29,7 @@ from proxy.telemetry.replica_metrics import ReplicaMetrics, ReplicaNumbers
 
 LOOK_SECONDS = 2.0
 TRIM_SECONDS = 60.0
+_ONCE_THERE = (EntryState.COMPLETE, EntryState.EVICTED)
 
 
 class Regional:
@@ -108,13 +109,13 @@ class Regional:
         self._metrics.show([_numbers(view) for view in views])
 
     def _count(self, changes: Sequence[Change]) -> None:
-        """Count the artifacts that an event brought and that are complete since now."""
+        """Count the artifacts that an event brought and that are complete for the first time."""
         for change in changes:
             entry = change.entry
             if (
                 entry.trigger is Trigger.EVENT
                 and entry.state is EntryState.COMPLETE
-                and change.before is not EntryState.COMPLETE
+                and change.before not in _ONCE_THERE
                 and entry.event_at is not None
                 and entry.ended_at is not None
             ):
