@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from hub.instances.forms import Replication, Status
 from hub.instances.state import Life
 from hub.instances.tables import replicas
-from hub.log.cursor import Cursor
+from hub.log.cursor import cursor_in
 from hub.log.works import is_for
 from hub.schema import events
 from hub.wire.reading import Others, read
@@ -101,7 +101,7 @@ def unread_since(connection: Connection, record: Record, epoch: str) -> float | 
     """
     if record.status is None or record.status.cursor is None:
         return None
-    cursor = Cursor.parse(record.status.cursor)
+    cursor = cursor_in(record.status.cursor)
     if cursor.epoch != epoch:
         return None
     unread = events.c.seq > cursor.seq

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from hub.errors import Denied, Unauthorized, Unavailable
-from hub.log.cursor import Cursor
+from hub.log.cursor import cursor_in
 from hub.log.log import Log
 from hub.members import Members
 from hub.subscription import sse
@@ -36,7 +36,7 @@ class Subscriptions:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         member = await member_of(request, self._members)
-        cursor = Cursor.parse(request.query.get("after"))
+        cursor = cursor_in(request.query.get("after"))
         self._log.extent.check(cursor)
         if self.is_draining or self._open >= self.max_streams:
             raise Unavailable("no more streams now", retry_after_seconds=5)

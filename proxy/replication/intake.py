@@ -10,7 +10,8 @@ Rules:
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from proxy.replication.cursor import Cursor, Journal, Notice
+from proxy.events.cursor import Cursor
+from proxy.replication.cursor import Journal, Notice
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks, mark_of
 from proxy.telemetry.logs import EventLog

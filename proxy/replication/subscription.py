@@ -18,11 +18,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from proxy.events.cursor import Cursor, CursorInvalid
 from proxy.net.hub import CursorGone, HubRefused, HubStream, HubUnavailable, JsonObject
 from proxy.net.sse import ServerEvent
 from proxy.oci.errors import RegistryError
 from proxy.registry.clock import Clock
-from proxy.replication.cursor import Cursor, CursorInvalid, Notice, notice_of
+from proxy.replication.cursor import Notice, notice_of
 from proxy.replication.intake import Intake
 from proxy.replication.pace import Pace
 from proxy.telemetry.logs import EventLog

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import Event
 from proxy.events.wire import event_to_json
 from proxy.net.hub import CursorGone, HubUnavailable
 from proxy.net.sse import ServerEvent
 from proxy.oci.errors import RegistryError, StoreUnavailable
-from proxy.replication.cursor import Cursor, Mark, Notice
+from proxy.replication.cursor import Mark, Notice
 from proxy.replication.marks import mark_of
 
 LEASE_SECONDS = 30.0

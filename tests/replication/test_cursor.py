@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.events.cursor import MAX_SEQ, Cursor, CursorInvalid
 from proxy.events.event import ManifestPushed
 from proxy.events.wire import event_to_json
 from proxy.oci.reference import Repository, Tag
-from proxy.replication.cursor import MAX_SEQ, Cursor, CursorInvalid, Notice, notice_of
+from proxy.replication.cursor import Notice, notice_of
 
 PUSHED = ManifestPushed(Repository("team/app"), Tag("v1"))
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import BlobPushed, TagDeleted
 from proxy.net.hub import CursorGone, HubRefused, HubUnavailable
 from proxy.net.sse import ServerEvent
 from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError, StoreUnavailable
 from proxy.oci.reference import Tag
-from proxy.replication.cursor import Cursor, Mark
+from proxy.replication.cursor import Mark
 from proxy.replication.intake import Intake
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks
