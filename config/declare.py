@@ -37,7 +37,7 @@ class Rule:
 
     Shape: kind is that of the value, or of each item of a list; table is what items that are tables
            become; default is as TOML writes it, None where there is none; flag may be empty;
-           is_reloaded: a replica that runs takes a new value over at SIGHUP.
+           is_reloaded: a replica or hub that runs takes a new value over at SIGHUP.
     """
 
     doc: str
@@ -75,9 +75,9 @@ def setting(kind: Kind[T], default: str | int, doc: str, *, reload: bool = False
     return _field(Rule(doc, kind, default=default, is_reloaded=reload), kind.read(default))
 
 
-def optional(kind: Kind[T], doc: str) -> T | None:
+def optional(kind: Kind[T], doc: str, *, reload: bool = False) -> T | None:
     """Declare a setting that may be absent (None)."""
-    return _field(Rule(doc, kind), None)
+    return _field(Rule(doc, kind, is_reloaded=reload), None)
 
 
 def required(kind: Kind[T], doc: str, flag: str = "") -> T:

@@ -23,7 +23,7 @@ from config.kinds import (
     text,
     url,
 )
-from config.receiving import ReceivingSettings
+from config.receiving import HubReceivingSettings
 from config.settings import TlsSettings
 from config.sources import OF_THE_HUB
 from config.values import Address, ByteSize, Duration, Secret
@@ -54,8 +54,19 @@ class HubListenSettings:
     ops: Address = setting(
         listen_address(), "127.0.0.1:9101", "Address of health checks and metrics."
     )
+    max_connections: int = setting(
+        integer(64, 1_000_000),
+        8_192,
+        "Connections at once, streams and waiting requests included; more are closed.",
+    )
+    header_timeout: Duration = setting(
+        duration("1s", "60s"), "10s", "Time a request's headers, or a TLS handshake, may take."
+    )
     drain_limit: Duration = setting(
-        duration("0s", "1h"), "30s", "Time requests in flight have to finish after SIGTERM."
+        duration("0s", "1h"),
+        "30s",
+        "Time requests in flight have to finish after SIGTERM.",
+        reload=True,
     )
 
 
@@ -93,10 +104,15 @@ class DatabaseSettings:
 class EventsSettings:
     """The event log."""
 
-    keep: Duration = setting(duration("1m", "8760h"), "168h", "Time events are kept.")
-    max_events: int = setting(integer(1_000, 100_000_000), 1_000_000, "Events kept at most.")
+    keep: Duration = setting(duration("1m", "8760h"), "168h", "Time events are kept.", reload=True)
+    max_events: int = setting(
+        integer(1_000, 100_000_000), 1_000_000, "Events kept at most.", reload=True
+    )
     dedupe_within: Duration = setting(
-        duration("0s", "168h"), "24h", "Time in which an event that comes again is the same one."
+        duration("0s", "168h"),
+        "24h",
+        "Time in which an event that comes again is the same one.",
+        reload=True,
     )
 
 
@@ -108,11 +124,16 @@ class SubscriptionSettings:
         duration("100ms", "5s"), "5s", "How often a quiet stream shows that it is alive."
     )
     buffer: ByteSize = setting(
-        size("64KiB", "64MiB"), "1MiB", "Bytes that may wait for a replica before it is cut."
+        size("64KiB", "64MiB"),
+        "1MiB",
+        "Bytes that may wait for a replica; one for which more would is told from the database.",
     )
-    max_streams: int = setting(integer(1, 100_000), 2_000, "Streams at once.")
+    max_streams: int = setting(integer(1, 100_000), 2_000, "Streams at once.", reload=True)
     reconnect_within: Duration = setting(
-        duration("0s", "10m"), "30s", "Time over which replicas come back after a drain."
+        duration("0s", "10m"),
+        "30s",
+        "Time over which replicas come back after a drain.",
+        reload=True,
     )
 
 
@@ -121,7 +142,7 @@ class LeaseSettings:
     """How long a replica may take its tags as current without asking."""
 
     seconds: Duration = setting(
-        duration("1s", "10m"), "30s", "Time a lease lasts from when it was asked for."
+        duration("1s", "10m"), "30s", "Time a lease lasts from when it was asked for.", reload=True
     )
 
 
@@ -157,10 +178,12 @@ class SentinelSettings:
 class AdminSettings:
     """Operators: bearers of a token."""
 
-    token_file: Path | None = optional(path(), "File with the token of operators.")
+    token_file: Path | None = optional(path(), "File with the token of operators.", reload=True)
     token: Secret | None = secret_text("The token, instead of `token_file`.")
     next_token_file: Path | None = optional(
-        path(), "File with a second token that counts as well, for the time of a rotation."
+        path(),
+        "File with a second token that counts as well, for the time of a rotation.",
+        reload=True,
     )
     next_token: Secret | None = secret_text("The second token, instead of `next_token_file`.")
 
@@ -169,7 +192,9 @@ class AdminSettings:
 class HubLogSettings:
     """What is logged."""
 
-    level: LogLevel = setting(choice(LogLevel), "info", "Least important lines that are logged.")
+    level: LogLevel = setting(
+        choice(LogLevel), "info", "Least important lines that are logged.", reload=True
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +208,7 @@ class HubSettings:
     primary: HubPrimarySettings = section(HubPrimarySettings)
     database: DatabaseSettings = section(DatabaseSettings)
     events: EventsSettings = section(EventsSettings)
-    receiving: ReceivingSettings = section(ReceivingSettings)
+    receiving: HubReceivingSettings = section(HubReceivingSettings)
     subscription: SubscriptionSettings = section(SubscriptionSettings)
     lease: LeaseSettings = section(LeaseSettings)
     sentinel: SentinelSettings = section(SentinelSettings)

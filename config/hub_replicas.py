@@ -25,13 +25,22 @@ class ReplicasSettings:
         "Regions of your own with their numbers, beside those of `geo/data/tencent.json`.",
     )
     unreachable_after: Duration = setting(
-        duration("1s", "1h"), "60s", "Time without a report after which a replica is Unreachable."
+        duration("1s", "1h"),
+        "60s",
+        "Time without a report after which a replica is Unreachable.",
+        reload=True,
     )
     drain_limit: Duration = setting(
-        duration("0s", "24h"), "10m", "Time a replica that is deleted has to say that it drained."
+        duration("0s", "24h"),
+        "10m",
+        "Time a replica that is deleted has to say that it drained.",
+        reload=True,
     )
     keep_deleted: Duration = setting(
-        duration("0s", "8760h"), "24h", "Time for which a deleted replica is still listed."
+        duration("0s", "8760h"),
+        "24h",
+        "Time for which a deleted replica is still listed.",
+        reload=True,
     )
 
 
@@ -40,24 +49,38 @@ class ReplicationSettings:
     """What replicas copy, unless something else was said when one was made."""
 
     repositories: tuple[str, ...] = several(
-        _REPOSITORIES, ("**",), "Repositories that are copied: `*` is within a component."
+        _REPOSITORIES,
+        ("**",),
+        "Repositories that are copied: `*` is within a component.",
+        reload=True,
     )
-    tags: tuple[str, ...] = several(_TAGS, ("**",), "Tags that are copied.")
+    tags: tuple[str, ...] = several(_TAGS, ("**",), "Tags that are copied.", reload=True)
     platforms: tuple[str, ...] = several(
-        _PLATFORM, (), "Platforms of an index that are copied; none named: all."
+        _PLATFORM, (), "Platforms of an index that are copied; none named: all.", reload=True
     )
     bandwidth: ByteSize = setting(
-        size("0", "1TiB"), "0", "Bytes a second that a replica's copies may take; 0: no limit."
+        size("0", "1TiB"),
+        "0",
+        "Bytes a second that a replica's copies may take; 0: no limit.",
+        reload=True,
     )
-    concurrent: int = setting(integer(1, 1_000), 8, "Artifacts a replica copies at once.")
+    concurrent: int = setting(
+        integer(1, 1_000), 8, "Artifacts a replica copies at once.", reload=True
+    )
     backfill: Backfill = setting(
-        choice(Backfill), "all", "What a new replica copies of what is there already."
+        choice(Backfill), "all", "What a new replica copies of what is there already.", reload=True
     )
     newest: int = setting(
-        integer(1, 100_000), 10, 'Tags of a repository that `backfill = "newest"` copies.'
+        integer(1, 100_000),
+        10,
+        'Tags of a repository that `backfill = "newest"` copies.',
+        reload=True,
     )
     verify_every: Duration = setting(
-        duration("1s", "24h"), "60s", "Time after which a replica checks a tag behind its answer."
+        duration("1s", "24h"),
+        "60s",
+        "Time after which a replica checks a tag behind its answer.",
+        reload=True,
     )
 
 
@@ -66,11 +89,14 @@ class HistorySettings:
     """The replication log: what became of every artifact in every region."""
 
     keep: Duration = setting(
-        duration("1m", "8760h"), "168h", "Time an entry is kept after it last changed."
+        duration("1m", "8760h"), "168h", "Time an entry is kept after it last changed.", reload=True
     )
     max_entries: int = setting(
-        integer(1_000, 100_000_000), 1_000_000, "Entries kept; the oldest go first."
+        integer(1_000, 100_000_000), 1_000_000, "Entries kept; the oldest go first.", reload=True
     )
     max_waiting: int = setting(
-        integer(1, 100_000), 1_000, "Requests at once that wait for an artifact to be complete."
+        integer(1, 100_000),
+        1_000,
+        "Requests at once that wait for an artifact to be complete.",
+        reload=True,
     )

@@ -32,3 +32,17 @@ class ReceivingSettings:
         integer(1, 1_000_000), 1_000, "Notifications kept that weren't understood; the oldest go."
     )
     max_parked_size: ByteSize = setting(size("1MiB", "16GiB"), "64MiB", "Size of all of them.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubReceivingSettings(ReceivingSettings):
+    """Notifications: who may send them, and what is done with those that aren't understood."""
+
+    secret_file: Path | None = optional(
+        path(), "File with the secret that senders present or sign with.", reload=True
+    )
+    next_secret_file: Path | None = optional(
+        path(),
+        "File with a second secret that counts as well, for the time of a rotation.",
+        reload=True,
+    )

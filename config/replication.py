@@ -34,6 +34,12 @@ class ReplicationSettings:
     repositories: tuple[str, ...] = several(
         REPOSITORIES, ("**",), "Repositories that are copied.", reload=True
     )
+    excluded: tuple[str, ...] = several(
+        _NAME,
+        (),
+        "Repositories of which nothing is ever copied; a hub that is joined names its sentinel's.",
+        reload=True,
+    )
     tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.", reload=True)
     platforms: tuple[str, ...] = several(
         _PLATFORM, (), "Platforms of images that are copied; empty: all of them.", reload=True

@@ -6,7 +6,7 @@ from functools import partial
 
 from aiohttp import web
 
-from config import HubSecrets, HubSettings, hub_secrets
+from config import Change, HubSecrets, HubSettings, hub_secrets
 from hub.api.description import described
 from hub.api.geo_routes import NetworkRoutes, region_routes
 from hub.clock import Clock, SystemClock
@@ -15,7 +15,6 @@ from hub.geo.catalogue_file import CatalogueFile
 from hub.geo.orders import Orders
 from hub.geographic import Geographic, Ground
 from hub.lease import Leases
-from hub.log.log import Limits as LogLimits
 from hub.log.log import Log
 from hub.members import Members
 from hub.network import open_pusher
@@ -24,6 +23,7 @@ from hub.receiving.operators import ReceivingVerbs
 from hub.receiving.parked import ParkedLetters
 from hub.receiving.receiver import Receiver
 from hub.regional import Regional
+from hub.reload import Parts, Reloader, log_limits
 from hub.sentinel.sentinel import NoSentinel, Sentinel
 from hub.subscription.events import Subscriptions
 from hub.subscription.feed import Feed
@@ -31,10 +31,11 @@ from hub.telemetry import HubTelemetry
 from hub.web.application import api_application
 from hub.web.bearers import Operators
 from proxy.events.authenticity import Authenticity
-from proxy.serving.listener import Listener
+from proxy.serving.descriptors import clients_for
+from proxy.serving.listener import Bounds, Listener
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
-from proxy.serving.standing import Work, keep_running
+from proxy.serving.standing import Crashes, Work, keep_running
 from proxy.serving.tls import Certificates
 from proxy.telemetry.hub_metrics import HubMetrics
 from proxy.telemetry.logs import EventLog
@@ -59,6 +60,8 @@ class Hub:
         self._telemetry = HubTelemetry(log, HubMetrics())
         self._stack = AsyncExitStack()
         self._works: dict[str, Work] = {}
+        self._crashes = Crashes()
+        self._certificates: Certificates | None = None
         self._working: asyncio.Task[None] | None = None
         self._state = "starting"
         self.ops_address: Address = ("", 0)
@@ -97,15 +100,15 @@ class Hub:
         await self._open_ops()
         await self._listen(self._routes(secrets, parked))
         self._works |= self._standing_works()
-        self._working = asyncio.create_task(keep_running(self._works, self._telemetry.log))
+        self._working = asyncio.create_task(
+            keep_running(self._works, self._telemetry.log, self._crashes)
+        )
         self._state = "ready"
 
     # --- its parts --------------------------------------------------------------------------------
 
     async def _open_log(self) -> Log:
-        events = self._settings.events
-        limits = LogLimits(events.keep, events.max_events, events.dedupe_within)
-        log = Log(self._database, limits, self._clock)
+        log = Log(self._database, log_limits(self._settings), self._clock)
         await log.open()
         self._stack.push_async_callback(log.close)
         return log
@@ -149,14 +152,28 @@ class Hub:
         self._subscriptions = Subscriptions(
             self._log, self._feed, self._members, settings.subscription.max_streams
         )
+        leases = Leases(self._log, self._members, self._proof, settings.lease.seconds)
+        self._reloader = Reloader(
+            settings,
+            Parts(
+                authenticity,
+                operators,
+                self._log,
+                self._feed,
+                self._subscriptions,
+                leases,
+                self._regional,
+                telemetry,
+            ),
+        )
         return described(
             [
                 *self._regional.routes(self._feed, operators),
                 *self._geo_routes(secrets, operators),
                 *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
-                *ReceivingVerbs(intake, parked, self._log, operators).routes(),
+                *ReceivingVerbs(intake, parked, operators).routes(),
                 *self._subscriptions.routes(),
-                *Leases(self._log, self._members, self._proof, settings.lease.seconds).routes(),
+                *leases.routes(),
             ]
         )
 
@@ -199,17 +216,28 @@ class Hub:
         self.ops_address = await open_ops(
             (ops.host, ops.port),
             self._telemetry.metrics,
-            lambda: "" if self._state == "ready" else self._state,
+            self._not_ready,
             lambda: {"leases": self._proof.doubt() or "given"},
             self._stack,
         )
 
+    def _not_ready(self) -> str:
+        """Say why nobody should come here; empty: nothing speaks against it."""
+        if self._state != "ready":
+            return self._state
+        crashing = ", ".join(self._crashes.repeated)
+        return f"crashes repeatedly: {crashing}" if crashing else ""
+
     async def _listen(self, routes: list[web.RouteDef]) -> None:
-        certificates = self._read_certificates()
+        certificates = self._certificates = self._read_certificates()
         application = api_application(routes, self._telemetry)
         context = certificates.context if certificates else None
         listen = self._settings.listen
-        self._listener = Listener(application, context, listen.drain_limit)
+        connections = clients_for(listen.max_connections)
+        if connections < listen.max_connections:
+            self._telemetry.log.warning("listen.few_descriptors", max_connections=connections)
+        bounds = Bounds(connections, listen.header_timeout)
+        self._listener = Listener(application, context, bounds)
         self._stack.push_async_callback(self._listener.end)
         await self._listener.open((each.host, each.port) for each in listen.api)
         if certificates:
@@ -262,6 +290,18 @@ class Hub:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
 
+    # --- settings that change ---------------------------------------------------------------------
+
+    async def reload(self, fresh: HubSettings) -> Change[HubSettings]:
+        """Take over what may change at run time; look at the files of certificate and secrets.
+
+        Raises: ConfigError: nothing has changed.
+        """
+        made = await self._reloader.reload(fresh)
+        if self._certificates is not None:
+            await asyncio.to_thread(self._certificates.reread)
+        return made
+
     # --- the end ----------------------------------------------------------------------------------
 
     async def stop(self) -> None:
@@ -270,14 +310,19 @@ class Hub:
         Streams end in order, and their replicas are told when to come back.
         """
         self._state = "draining"
+        settings = self._reloader.settings
         self._telemetry.log.info("hub.draining", streams=len(self._feed))
         await self._listener.close()
         self._subscriptions.is_draining = True
-        self._feed.drain(self._settings.subscription.reconnect_within)
+        self._feed.drain(settings.subscription.reconnect_within)
         self._regional.drain()
         if self._geographic is not None:
             self._geographic.drain()
-        await self._listener.end()
+        await self._listener.end(settings.listen.drain_limit)
         await self._end_works()
         await self._stack.aclose()
         self._telemetry.log.info("hub.stopped")
+
+    def hurry(self, seconds: float) -> None:
+        """Leave a drain that is under way no more than this."""
+        self._listener.hurry(seconds)

@@ -9,12 +9,13 @@ from typing import Protocol
 
 from aiohttp import web
 
-from hub.log.cursor import Cursor
+from hub.log.cursor import cursor_in
 from hub.log.log import Log
 from hub.members import Members
 from hub.web.application import route
 from hub.web.bearers import member_of
 from hub.web.body import read_object
+from proxy.events.cursor import Cursor
 
 
 class Proof(Protocol):
@@ -32,7 +33,7 @@ class Leases:
         self._log = log
         self._members = members
         self._proof = proof
-        self._seconds = seconds
+        self.seconds = seconds
         self.on_asked: Callable[[str, Cursor], None] | None = None
         """Told of each replica that asks, and how far it is."""
 
@@ -42,7 +43,7 @@ class Leases:
 
     async def _lease(self, request: web.Request) -> web.Response:
         member = await member_of(request, self._members)
-        cursor = Cursor.parse((await read_object(request)).get("cursor"))
+        cursor = cursor_in((await read_object(request)).get("cursor"))
         extent = self._log.extent
         extent.check(cursor)
         if self.on_asked is not None:
@@ -51,7 +52,7 @@ class Leases:
         document: dict[str, object] = {
             "epoch": extent.epoch,
             "head": extent.head,
-            "lease_seconds": 0 if doubt else self._seconds,
+            "lease_seconds": 0 if doubt else self.seconds,
         }
         if doubt:
             document["reason"] = doubt

@@ -20,10 +20,3 @@ class Members(Protocol):
     async def by_token(self, token: str) -> Member | None:
         """Give the replica of a join token; None: nobody's. Raises: DatabaseUnavailable."""
         ...
-
-
-class NoMembers:
-    """No replica was made yet."""
-
-    async def by_token(self, token: str) -> Member | None:
-        return None

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from config import HubSettings
 from hub.api.operator_routes import OperatorRoutes
+from hub.api.replay_routes import ReplayRoutes
 from hub.api.replica_routes import ReplicaRoutes
 from hub.clock import Clock
 from hub.database import Database, DatabaseUnavailable
@@ -29,6 +30,7 @@ from proxy.telemetry.replica_metrics import ReplicaMetrics, ReplicaNumbers
 
 LOOK_SECONDS = 2.0
 TRIM_SECONDS = 60.0
+_ONCE_THERE = (EntryState.COMPLETE, EntryState.EVICTED)
 
 
 class Regional:
@@ -43,13 +45,12 @@ class Regional:
         telemetry: HubTelemetry,
         orders: Orders,
     ) -> None:
-        history = settings.history
-        limits = HistoryLimits(history.keep, history.max_entries)
+        self._log = log
         self.instances = Instances(
             database, lambda: log.extent, plan_of(settings), clock, orders.networks_of
         )
-        self._history = History(database, limits, clock)
-        self._waiting = Waiting(database, self.instances, history.max_waiting)
+        self._history = History(database, _limits(settings), clock)
+        self._waiting = Waiting(database, self.instances, settings.history.max_waiting)
         self._telemetry = telemetry
         self._metrics = ReplicaMetrics(telemetry.metrics, tuple(State))
         self._states: dict[str, State] = {}
@@ -67,10 +68,17 @@ class Regional:
         counted = self._metrics.refused_entries.inc
         return [
             *ReplicaRoutes(instances, history, telemetry, counted).routes(),
+            *ReplayRoutes(self._log, instances, operators).routes(),
             *OperatorRoutes(
                 instances, history, self._waiting, feed, operators, telemetry.log
             ).routes(),
         ]
+
+    def become(self, settings: HubSettings) -> None:
+        """Take over what may change at run time."""
+        self.instances.plan = plan_of(settings)
+        self._history.limits = _limits(settings)
+        self._waiting.max_waiting = settings.history.max_waiting
 
     def drain(self) -> None:
         """Let those go who wait."""
@@ -105,13 +113,13 @@ class Regional:
         self._metrics.show([_numbers(view) for view in views])
 
     def _count(self, changes: Sequence[Change]) -> None:
-        """Count the artifacts that an event brought and that are complete since now."""
+        """Count the artifacts that an event brought and that are complete for the first time."""
         for change in changes:
             entry = change.entry
             if (
                 entry.trigger is Trigger.EVENT
                 and entry.state is EntryState.COMPLETE
-                and change.before is not EntryState.COMPLETE
+                and change.before not in _ONCE_THERE
                 and entry.event_at is not None
                 and entry.ended_at is not None
             ):
@@ -130,6 +138,10 @@ def _numbers(view: ReplicaView) -> ReplicaNumbers:
     )
 
 
+def _limits(settings: HubSettings) -> HistoryLimits:
+    return HistoryLimits(settings.history.keep, settings.history.max_entries)
+
+
 def plan_of(settings: HubSettings) -> Plan:
     """Give what the settings say about instances. Raises: ValueError: regions stand twice."""
     replicas, primary = settings.replicas, settings.primary
@@ -146,6 +158,7 @@ def plan_of(settings: HubSettings) -> Plan:
         Patience(replicas.unreachable_after, replicas.drain_limit),
         replicas.keep_deleted,
         settings.replication.verify_every,
+        (settings.sentinel.repository,) if settings.sentinel.repository else (),
     )
 
 

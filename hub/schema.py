@@ -33,6 +33,7 @@ events = Table(
     Column("fingerprint", String(64), nullable=False),
     Column("repository", String(255), nullable=False),
     Column("body", Text, nullable=False),
+    Column("region", String(63)),
     Index("events_by_fingerprint", "fingerprint"),
 )
 

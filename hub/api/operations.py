@@ -71,6 +71,7 @@ _REPLICAS: dict[Key, Operation] = {
                     },
                     "primary": examples.PRIMARY,
                     "replication": examples.REPLICATION,
+                    "excluded": ["proxima/sentinel"],
                     "verify_every_seconds": 60.0,
                     "epoch": examples.EPOCH,
                     "head": 1712,
@@ -262,17 +263,21 @@ _LOG: dict[Key, Operation] = {
     ),
     ("POST", "/v1/replay"): Operation(
         name="replay",
-        summary="Put events at the end of the log once more, for all replicas",
+        summary="Put events at the end of the log once more, for all replicas or for one",
         who=Who.OPERATOR,
-        body=Body(others.ReplayRequest, {"after": 1700, "repository": "shop/api"}),
+        body=Body(
+            others.ReplayRequest,
+            {"after": 1700, "repository": "shop/api", "region": examples.REGION},
+        ),
         answers=(
             Answer(
                 200,
                 "How many that were",
                 others.Replayed,
-                example={"replayed": 12, "is_whole": True},
+                example={"replayed": 12, "next": None, "upto": 1712},
             ),
         ),
+        errors=(NotFound, CursorGone),
     ),
     ("GET", "/openapi.json"): Operation(
         name="description",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from hub.instances.forms import CursorText, Replication
 from hub.wire.limits import Limits
-from hub.wire.texts import Instant, RepositoryName, Seconds
+from hub.wire.texts import Instant, RegionName, RepositoryName, Seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +93,25 @@ class ParkedOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """Which events: all after a number, those of a repository, or both."""
+    """Which events: all after a number, up to another (null: the newest), of a repository; for the
+    replica of a region alone (null: for all replicas).
+    """
 
     after: int = 0
+    upto: int | None = None
     repository: RepositoryName | None = None
+    region: RegionName | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """How many events were put at the end of the log once more; is_whole: no more were asked for
-    than are done at once.
+    """How many events were put at the end of the log once more. next: `after` of the next request,
+    with the `upto` of this answer; null: that was all of them.
     """
 
     replayed: int
-    is_whole: bool
+    next: int | None
+    upto: int
 
 
 @dataclass(frozen=True, slots=True)

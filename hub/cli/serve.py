@@ -1,17 +1,20 @@
-"""`proxima hub`: runs until SIGTERM or SIGINT, then drains."""
+"""`proxima hub`: runs until SIGTERM or SIGINT, then drains; SIGHUP reads its settings again."""
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
-from config import ConfigError, HubSettings
+from config import Change, ConfigError, HubSettings
 from hub.app import Hub
-from hub.cli.settings import load_settings
+from hub.cli.settings import load_settings, read_settings
 from hub.database import DatabaseDamaged, DatabaseInUse, DatabaseUnavailable
 from hub.migrate import SchemaTooNew
+from proxy.serving import life, notify, reloading
+from proxy.serving.descriptors import raise_limit
+from proxy.serving.reloading import NotReloaded
 from proxy.serving.sockets import as_text
 from proxy.telemetry.logs import EventLog, Level
 
@@ -30,7 +33,10 @@ CANT_OPEN = (
 def run(arguments: argparse.Namespace, runner: Runner) -> int:
     """Run the hub."""
     settings = load_settings(arguments)
-    return 2 if settings is None else runner(_serve(settings))
+    if settings is None:
+        return 2
+    raise_limit()
+    return runner(_serve(settings, arguments))
 
 
 def why(exc: Exception) -> str:
@@ -38,11 +44,9 @@ def why(exc: Exception) -> str:
     return f"{exc}: {exc.__cause__}" if exc.__cause__ else f"{exc}"
 
 
-async def _serve(settings: HubSettings) -> int:
+async def _serve(settings: HubSettings, arguments: argparse.Namespace) -> int:
     log = EventLog(sys.stdout.fileno(), Level[settings.log.level.name])
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping, hung_up = life.end_signals(), life.hangup_signals()
     hub = Hub(settings, log)
     try:
         await hub.start()
@@ -56,7 +60,21 @@ async def _serve(settings: HubSettings) -> int:
         ops=as_text(hub.ops_address),
         primary=settings.primary.url,
     )
+    notify.ready()
+    reload = partial(_reload, arguments, hub)
+    reloads = asyncio.create_task(reloading.follow(hung_up, reload, log))
     await stopping.wait()
-    await hub.stop()
+    notify.stopping()
+    reloads.cancel()
+    await asyncio.wait((reloads,))
+    await life.stop(hub, stopping)
     log.flush()
     return 0
+
+
+async def _reload(arguments: argparse.Namespace, hub: Hub) -> Change[HubSettings]:
+    """Read and apply. Raises: NotReloaded: nothing has changed."""
+    try:
+        return await hub.reload(await asyncio.to_thread(read_settings, arguments))
+    except ConfigError as exc:
+        raise NotReloaded(exc.problems) from exc

@@ -9,15 +9,20 @@ from config import ConfigError, HubSettings, check_hub, hub_secrets, load_hub, s
 from proxy.net.hub_client import HubClient
 
 
-def load_settings(arguments: argparse.Namespace) -> HubSettings | None:
-    """Give the settings; None after printing what is wrong with them."""
+def read_settings(arguments: argparse.Namespace) -> HubSettings:
+    """Give the settings. Raises: ConfigError: with all problems."""
     flags = {
         setting.key: getattr(arguments, setting.key)
         for setting in settings_of(HubSettings)
         if setting.rule.flag
     }
+    return load_hub(arguments.config, os.environ, flags)
+
+
+def load_settings(arguments: argparse.Namespace) -> HubSettings | None:
+    """Give the settings; None after printing what is wrong with them."""
     try:
-        return load_hub(arguments.config, os.environ, flags)
+        return read_settings(arguments)
     except ConfigError as exc:
         for problem in exc.problems:
             print(f"proxima: {problem}", file=sys.stderr)

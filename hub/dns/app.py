@@ -92,8 +92,8 @@ class DnsProcess:
     async def _listen(self) -> None:
         application = backend_application(self._decision.answer, self._metrics, self._log)
         listen = self._settings.listen
-        self._listener = Listener(application, None, listen.drain_limit)
-        self._stack.push_async_callback(self._listener.end)
+        self._listener = Listener(application, None)
+        self._stack.push_async_callback(self._listener.end, listen.drain_limit)
         await self._listener.open([(listen.backend.host, listen.backend.port)])
 
     @property

@@ -32,7 +32,7 @@ class History:
 
     def __init__(self, database: Database, limits: Limits, clock: Clock) -> None:
         self._database = database
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._listeners: list[Listener] = []
 
@@ -68,8 +68,8 @@ class History:
         """
         removed = 0
         while True:
-            before = self._clock.wall() - self._limits.keep_seconds
-            step = partial(works.trim, before=before, max_entries=self._limits.max_entries)
+            before = self._clock.wall() - self.limits.keep_seconds
+            step = partial(works.trim, before=before, max_entries=self.limits.max_entries)
             number = await self._database.write(step)
             removed += number
             if number < works.TRIM_ENTRIES:

@@ -52,7 +52,7 @@ class Waiting:
     def __init__(self, database: Database, instances: Instances, max_waiting: int) -> None:
         self._database = database
         self._instances = instances
-        self._max_waiting = max_waiting
+        self.max_waiting = max_waiting
         self._sleepers: dict[Key, set[asyncio.Event]] = {}
         self._number = 0
         self._is_draining = False
@@ -104,7 +104,7 @@ class Waiting:
 
     @contextmanager
     def _joined(self, key: Key) -> Iterator[asyncio.Event]:
-        if self._is_draining or self._number >= self._max_waiting:
+        if self._is_draining or self._number >= self.max_waiting:
             raise Unavailable("too many wait already", retry_after_seconds=5)
         sleeper = asyncio.Event()
         self._number += 1

@@ -10,6 +10,7 @@ from hub.wire.texts import (
     Instant,
     PlatformText,
     RegionName,
+    RepositoryName,
     RepositoryPattern,
     Seconds,
     TagPattern,
@@ -160,11 +161,14 @@ class SelfView:
     """Everything a replica is told of itself; but for `head` it is the same until it changes.
 
     networks: those linked to its region; if there are any, it serves no other clients.
+
+    excluded: repositories of which it copies nothing, whatever `replication` says: the hub's own.
     """
 
     replica: SelfReplica
     primary: Primary
     replication: Replication
+    excluded: tuple[RepositoryName, ...]
     verify_every_seconds: Seconds
     epoch: str
     head: int

@@ -34,7 +34,9 @@ from hub.regions import Regions
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the settings say about instances. replication: where a replica has none of its own."""
+    """What the settings say about instances. replication: where a replica has none of its own;
+    excluded: of which repositories none copies anything.
+    """
 
     primary: Primary
     regions: Regions
@@ -42,6 +44,7 @@ class Plan:
     patience: Patience
     keep_deleted_seconds: float
     verify_every_seconds: float
+    excluded: tuple[str, ...] = ()
 
 
 NetworksOf = Callable[[str], tuple[str, ...]]
@@ -176,6 +179,7 @@ class Instances:
             SelfReplica(view.id, view.region, view.state),
             self.plan.primary,
             view.replication,
+            self.plan.excluded,
             self.plan.verify_every_seconds,
             extent.epoch,
             extent.head,
@@ -220,7 +224,7 @@ class Instances:
         return tuple(self._view(connection, each) for each in records.everything(connection))
 
     def _view(self, connection: Connection, record: Record) -> ReplicaView:
-        unread = records.unread_since(connection, record.status, self._extent().epoch)
+        unread = records.unread_since(connection, record, self._extent().epoch)
         life = record.life
         return ReplicaView(
             record.id,

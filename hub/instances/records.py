@@ -9,7 +9,8 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from hub.instances.forms import Replication, Status
 from hub.instances.state import Life
 from hub.instances.tables import replicas
-from hub.log.cursor import Cursor
+from hub.log.cursor import cursor_in
+from hub.log.works import is_for
 from hub.schema import events
 from hub.wire.reading import Others, read
 from hub.wire.writing import plain
@@ -94,16 +95,17 @@ def forget_deleted(connection: Connection, before: float) -> None:
     connection.execute(delete(replicas).where(replicas.c.deleted_at < before))
 
 
-def unread_since(connection: Connection, status: Status | None, epoch: str) -> float | None:
-    """Give when the oldest event came that a replica hasn't read; None: there is none, or the
-    replica reads another log.
+def unread_since(connection: Connection, record: Record, epoch: str) -> float | None:
+    """Give when the oldest event came that is for a replica and that it hasn't read; None: there is
+    none, or the replica reads another log.
     """
-    if status is None or status.cursor is None:
+    if record.status is None or record.status.cursor is None:
         return None
-    cursor = Cursor.parse(status.cursor)
+    cursor = cursor_in(record.status.cursor)
     if cursor.epoch != epoch:
         return None
-    wanted = select(events.c.received_at).where(events.c.seq > cursor.seq)
+    unread = events.c.seq > cursor.seq
+    wanted = select(events.c.received_at).where(unread, is_for(record.region))
     found = connection.execute(wanted.order_by(events.c.seq).limit(1)).scalar()
     return None if found is None else float(found)
 

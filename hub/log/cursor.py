@@ -1,31 +1,19 @@
-"""Cursors: how far somebody has read, and of which log."""
+"""How far somebody has read, and what there is to be read."""
 
 import re
 from dataclasses import dataclass
-from typing import Self
 
 from hub.errors import CursorGone, Invalid
+from proxy.events.cursor import Cursor
 
-_GRAMMAR = re.compile(r"([0-9a-f]{16}):(0|[1-9][0-9]{0,17})")
+_GRAMMAR = re.compile(r"[0-9a-f]{16}:(?:0|[1-9][0-9]{0,17})")
 
 
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """The last event seen: its number (from 1; 0: none) in the log of an epoch."""
-
-    epoch: str
-    seq: int
-
-    @classmethod
-    def parse(cls, text: object) -> Self:
-        """Read `EPOCH:SEQ`. Raises: Invalid: anything else."""
-        match = _GRAMMAR.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise Invalid("a cursor has the form EPOCH:SEQ")
-        return cls(match[1], int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.epoch}:{self.seq}"
+def cursor_in(text: object) -> Cursor:
+    """Read `EPOCH:SEQ`, in the one way that it is written. Raises: Invalid: anything else."""
+    if not isinstance(text, str) or _GRAMMAR.fullmatch(text) is None:
+        raise Invalid("a cursor has the form EPOCH:SEQ")
+    return Cursor.parse(text)
 
 
 @dataclass(frozen=True, slots=True)

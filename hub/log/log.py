@@ -16,7 +16,7 @@ from hub.clock import Clock
 from hub.database import Database, DatabaseUnavailable
 from hub.log import works
 from hub.log.cursor import Extent
-from hub.log.works import Appended, Entry, Row
+from hub.log.works import Appended, Entry, Repetition, Row, Stretch
 from proxy.events.notification import Notification
 
 MAX_WAITING = 10_000
@@ -56,7 +56,7 @@ class Log:
 
     def __init__(self, database: Database, limits: Limits, clock: Clock) -> None:
         self._database = database
-        self._limits = limits
+        self.limits = limits
         self._clock = clock
         self._listeners: list[Listener] = []
         self._waiting: list[_Waiting] = []
@@ -90,7 +90,7 @@ class Log:
 
     async def _write_all(self) -> None:
         while batch := self._next_batch():
-            since = self._clock.wall() - self._limits.dedupe_seconds
+            since = self._clock.wall() - self.limits.dedupe_seconds
             groups = [each.rows for each in batch]
             try:
                 results = await self._write(
@@ -128,17 +128,14 @@ class Log:
         """
         await self._database.write(works.try_out)
 
-    async def append_again(self, after: int, upto: int, repository: str | None, limit: int) -> int:
-        """Put what lies between two numbers at the end once more; give how many events that was.
+    async def append_again(self, stretch: Stretch, limit: int) -> Repetition:
+        """Put a stretch of the log at its end once more, the oldest *limit* events of it.
 
-        repository: only those of one. At most *limit* events, the oldest first.
+        Raises: DatabaseUnavailable: none of them was.
         """
         now = self._clock.wall()
-        again = partial(
-            works.append_again, after=after, upto=upto, repository=repository, limit=limit, now=now
-        )
-        found = await self._write(again, lambda appended: self._tell(appended.entries))
-        return len(found.entries)
+        again = partial(works.append_again, stretch=stretch, limit=limit, now=now)
+        return await self._write(again, lambda repetition: self._tell(repetition.entries))
 
     async def _write(self, work: Callable[[Connection], T], tell: Callable[[T], None]) -> T:
         """Give what a work gives; listeners are told in the order of commits, come what may."""
@@ -173,8 +170,8 @@ class Log:
         """
         removed = 0
         while True:
-            before = self._clock.wall() - self._limits.keep_seconds
-            step = partial(works.trim, before=before, max_events=self._limits.max_events)
+            before = self._clock.wall() - self.limits.keep_seconds
+            step = partial(works.trim, before=before, max_events=self.limits.max_events)
             number, floor = await self._database.write(step)
             self.extent = Extent(self.extent.epoch, floor, self.extent.head)
             removed += number

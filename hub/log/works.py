@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from hub.facts import put_fact, read_fact
 from hub.log.cursor import Extent
@@ -25,11 +25,14 @@ Row = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event in the log. body: the notification's JSON form; received_at: since 1970."""
+    """One event in the log. body: the notification's JSON form; received_at: since 1970; region: of
+    the replica that it is for; None: for all of them.
+    """
 
     seq: int
     received_at: float
     body: str
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,28 @@ class Appended:
 
     entries: tuple[Entry, ...]
     repeated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What was logged after a number, up to another; of a repository, if one is named. region: for
+    the replica there; None: for all of them.
+    """
+
+    after: int
+    upto: int
+    repository: str | None = None
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repetition:
+    """Entries that were put at the end once more. next: the number after which to go on; None: that
+    was all.
+    """
+
+    entries: tuple[Entry, ...]
+    next: int | None
 
 
 def new_epoch(connection: Connection) -> str:
@@ -55,6 +80,7 @@ def row_of(notification: Notification, now: float) -> Row:
         "fingerprint": _fingerprint(notification),
         "repository": str(notification.event.repository),
         "body": body,
+        "region": None,
     }
 
 
@@ -86,11 +112,16 @@ def _floor(connection: Connection) -> int:
 def append(
     connection: Connection, groups: Sequence[Sequence[Row]], known_since: float
 ) -> list[Appended]:
-    """Put the rows of each group at the end, those left out that are known since a time."""
+    """Put the rows of each group at the end, those left out that are known since a time.
+
+    What was told to one region once more makes nothing known to the others.
+    """
     fingerprints = [row["fingerprint"] for rows in groups for row in rows]
     found = connection.execute(
         select(events.c.fingerprint).where(
-            events.c.fingerprint.in_(fingerprints), events.c.received_at > known_since
+            events.c.fingerprint.in_(fingerprints),
+            events.c.received_at > known_since,
+            events.c.region.is_(None),
         )
     )
     known = set(found.scalars())
@@ -117,16 +148,24 @@ def try_out(connection: Connection) -> None:
     put_fact(connection, TRIAL, "." * TRIAL_CHARACTERS)
 
 
-def append_again(
-    connection: Connection, *, after: int, upto: int, repository: str | None, limit: int, now: float
-) -> Appended:
-    """Put entries between two numbers at the end once more, at most *limit* of them."""
-    wanted = select(events.c.fingerprint, events.c.repository, events.c.body)
-    wanted = wanted.where(events.c.seq > after, events.c.seq <= upto)
-    if repository is not None:
-        wanted = wanted.where(events.c.repository == repository)
-    found = connection.execute(wanted.order_by(events.c.seq).limit(limit)).mappings()
-    return Appended(_insert(connection, [{**row, "received_at": now} for row in found]), 0)
+def append_again(connection: Connection, stretch: Stretch, limit: int, now: float) -> Repetition:
+    """Put the entries of a stretch at the end once more, the oldest *limit* of them."""
+    columns = events.c
+    wanted = select(columns.seq, columns.fingerprint, columns.repository, columns.body).where(
+        columns.seq > stretch.after, columns.seq <= stretch.upto, is_for(stretch.region)
+    )
+    if stretch.repository is not None:
+        wanted = wanted.where(columns.repository == stretch.repository)
+    found = connection.execute(wanted.order_by(columns.seq).limit(limit + 1)).mappings().all()
+    again = [{**row, "received_at": now, "region": stretch.region} for row in found[:limit]]
+    following = found[limit - 1]["seq"] if len(found) > limit else None
+    return Repetition(_insert(connection, again), following)
+
+
+def is_for(region: str | None) -> ColumnElement[bool]:
+    """Give the condition that an event is for the replica of a region; None: for all of them."""
+    for_all = events.c.region.is_(None)
+    return for_all if region is None else for_all | (events.c.region == region)
 
 
 def _insert(connection: Connection, rows: Sequence[Row]) -> tuple[Entry, ...]:
@@ -136,14 +175,18 @@ def _insert(connection: Connection, rows: Sequence[Row]) -> tuple[Entry, ...]:
     numbered = [{**row, "seq": seq} for seq, row in enumerate(rows, first)]
     connection.execute(insert(events), numbered)
     return tuple(
-        Entry(first + index, float(str(row["received_at"])), str(row["body"]))
-        for index, row in enumerate(rows)
+        Entry(seq, float(str(row["received_at"])), str(row["body"]), _text(row["region"]))
+        for seq, row in enumerate(rows, first)
     )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def read(connection: Connection, after: int, upto: int, limit: int) -> list[Entry]:
     """Give the entries that follow a number, up to another."""
-    wanted = select(events.c.seq, events.c.received_at, events.c.body)
+    wanted = select(events.c.seq, events.c.received_at, events.c.body, events.c.region)
     wanted = wanted.where(events.c.seq > after, events.c.seq <= upto)
     found = connection.execute(wanted.order_by(events.c.seq).limit(limit))
     return [Entry(*row) for row in found]

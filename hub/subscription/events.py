@@ -5,11 +5,12 @@ import asyncio
 from aiohttp import web
 
 from hub.errors import Denied, Unauthorized, Unavailable
-from hub.log.cursor import Cursor
+from hub.log.cursor import cursor_in
 from hub.log.log import Log
 from hub.members import Members
 from hub.subscription import sse
 from hub.subscription.feed import Feed
+from hub.subscription.stream import Stream
 from hub.web.application import route
 from hub.web.bearers import member_of
 
@@ -25,7 +26,7 @@ class Subscriptions:
         self._log = log
         self._feed = feed
         self._members = members
-        self._max_streams = max_streams
+        self.max_streams = max_streams
         self._open = 0
         self.is_draining = False
 
@@ -35,9 +36,9 @@ class Subscriptions:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         member = await member_of(request, self._members)
-        cursor = Cursor.parse(request.query.get("after"))
+        cursor = cursor_in(request.query.get("after"))
         self._log.extent.check(cursor)
-        if self.is_draining or self._open >= self._max_streams:
+        if self.is_draining or self._open >= self.max_streams:
             raise Unavailable("no more streams now", retry_after_seconds=5)
         self._open += 1
         try:
@@ -53,7 +54,9 @@ class Subscriptions:
             await response.prepare(request)
             await self._send_all(request, response, member_id, after)
             await response.write_eof()
-        except (ConnectionError, TimeoutError, _BrokenOff):
+        except (ConnectionError, TimeoutError, _BrokenOff) as exc:
+            if isinstance(exc, TimeoutError):
+                self._feed.note_cut(member_id)
             if request.transport is not None:  # it must not look like an end in good order
                 request.transport.abort()
         return response
@@ -63,17 +66,17 @@ class Subscriptions:
     ) -> None:
         if after > self._feed.position:  # the head is known before it has gone out
             self._feed.tick()
-        await _write(response, sse.named("heartbeat", {"head": self._feed.position}))
-        while after != self._feed.position:
-            after = await self._catch_up(response, after)
-        with self._feed.joined(member_id) as stream:
+        await _write(response, sse.heartbeat(self._feed.position))
+        with self._feed.joined(member_id, after) as stream:
             stream.on_cut = request.transport.abort if request.transport else None
-            if not await self._may_still_follow(request):
+            if self.is_draining or not await self._may_still_follow(request):
                 return
-            async for chunk in stream.chunks():
-                await _write(response, chunk)
-            if stream.is_cut:
-                raise _BrokenOff
+            while not stream.is_over:
+                await self._catch_up(response, stream)
+                async for chunk in stream.chunks():
+                    await _write(response, chunk)
+        if stream.is_cut:
+            raise _BrokenOff
 
     async def _may_still_follow(self, request: web.Request) -> bool:
         """Ask once more: one that was deleted before its stream joined had none to be ended."""
@@ -85,7 +88,14 @@ class Subscriptions:
             raise _BrokenOff from exc
         return True
 
-    async def _catch_up(self, response: web.StreamResponse, after: int) -> int:
+    async def _catch_up(self, response: web.StreamResponse, stream: Stream) -> None:
+        """Write what went out since a stream fell behind, until it may join again."""
+        position = stream.position
+        while position != self._feed.position and not stream.is_ended:
+            position = await self._write_some(response, position)
+        stream.join(position)
+
+    async def _write_some(self, response: web.StreamResponse, after: int) -> int:
         """Write some of what went out after an event; give how far that is now."""
         recent = self._feed.recent(after)
         if recent is not None:

@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from hub.log.log import Log
 from hub.log.works import Entry
@@ -18,6 +19,7 @@ from hub.telemetry import HubTelemetry
 
 TICK_SECONDS = 0.05
 RECENT_BYTES = 4 << 20
+PORTION_BYTES = 256 << 10
 MAX_STREAMS_OF_ONE = 4
 """A replica has one; for a moment two, when it is replaced, or comes back before it is missed."""
 
@@ -47,12 +49,12 @@ class Feed:
     # --- joining ----------------------------------------------------------------------------------
 
     @contextmanager
-    def joined(self, member_id: str) -> Iterator[Stream]:
-        """Give a stream of everything after `position`, for the length of the block."""
+    def joined(self, member_id: str, after: int) -> Iterator[Stream]:
+        """Give a stream of what follows an event, for the length of the block."""
         own = [stream for stream in self._streams if stream.member_id == member_id]
         for oldest in own[: max(0, len(own) - MAX_STREAMS_OF_ONE + 1)]:
             oldest.cut()
-        stream = Stream(member_id, self._buffer_bytes)
+        stream = Stream(member_id, self._buffer_bytes, after)
         self._streams.append(stream)
         try:
             yield stream
@@ -60,11 +62,19 @@ class Feed:
             self._streams.remove(stream)
 
     def recent(self, after: int) -> tuple[int, bytes] | None:
-        """Give what went out after an event, and up to where; None: that isn't in memory."""
+        """Give some of what went out after an event, and up to where; None: it isn't in memory.
+
+        That is a copy for one stream, which may be long in writing it.
+        """
         if not self._recent or after < self._recent[0][0] - 1:
             return None
-        chunks = [chunk for seq, chunk in self._recent if seq > after]
-        return self.position, b"".join(chunks)
+        position, chunks, size = after, list[bytes](), 0
+        for seq, chunk in islice(self._recent, after - self._recent[0][0] + 1, None):
+            if size >= PORTION_BYTES:
+                break
+            position, size = seq, size + len(chunk)
+            chunks.append(chunk)
+        return position, b"".join(chunks)
 
     # --- telling ----------------------------------------------------------------------------------
 
@@ -75,7 +85,7 @@ class Feed:
                 async with asyncio.timeout(heartbeat_seconds):
                     await self._wake.wait()
             except TimeoutError:
-                self._put(sse.named("heartbeat", {"head": self.position}))
+                self._put(sse.heartbeat(self.position))
                 continue
             self.tick()
             self._wake.clear()
@@ -105,16 +115,20 @@ class Feed:
 
     def _put(self, chunk: bytes) -> None:
         for stream in self._streams:
-            if not stream.put(chunk):
-                self._telemetry.metrics.cut_streams.inc()
-                self._telemetry.log.warning("stream.cut", replica=stream.member_id)
+            if not stream.put(chunk, self.position):
+                self._telemetry.metrics.late_streams.inc()
+
+    def note_cut(self, member_id: str) -> None:
+        """Tell of a stream that was cut, since nothing of it was read."""
+        self._telemetry.metrics.cut_streams.inc()
+        self._telemetry.log.warning("stream.cut", replica=member_id)
 
     def tell_settings(self, member_id: str | None = None) -> None:
         """Say that what a replica is told of itself has changed; None: that of all of them."""
         chunk = sse.named("settings", {})
         for stream in self._streams:
             if member_id in (None, stream.member_id):
-                stream.put(chunk)
+                stream.say(chunk)
 
     def end(self, member_id: str) -> None:
         """End the streams of a replica that may follow no more."""

@@ -27,6 +27,10 @@ class Operators:
     """Those who show one of some tokens."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
+        self.trust(tokens)
+
+    def trust(self, tokens: Iterable[str]) -> None:
+        """Let these tokens count from now on, and no others."""
         self._digests = tuple(map(_digest, tokens))
 
     def check(self, request: web.Request) -> None:

@@ -29,7 +29,7 @@ async def open_receiver(
     secrets = [each.reveal() for each in sender_secrets(receiving)]
     authenticity = Authenticity(secrets, receiving.header, receiving.signature_window)
     route = NotificationRoute(reception, authenticity, receiving.max_body, clock, log)
-    listener = Listener(route.application(), context, drain_seconds=0.0)
+    listener = Listener(route.application(), context)
     stack.push_async_callback(listener.end)
     await listener.open((each.host, each.port) for each in settings.listen.notifications)
     return listener.addresses

@@ -18,7 +18,7 @@ class Reloader:
         self._chain = chain
         self._clients = clients
 
-    async def reload(self, fresh: Settings) -> Change:
+    async def reload(self, fresh: Settings) -> Change[Settings]:
         """Take over what may change at run time; the password is read again.
 
         Raises: ConfigError: the password can't be read; nothing has changed.

@@ -32,11 +32,11 @@ class Repair:
         self.reconciler.become(_rules(settings))
 
 
-def primary_there(settings: Settings, chain: Chain, clock: Clock) -> There:
+def primary_there(settings: Settings, chain: Chain, clock: Clock, scope: Scope) -> There:
     """Give the primary as it is asked what it has."""
     asking = Asking(settings.replication.reconcile_rate, clock.now)
     watched = [Repository.parse(name) for name in settings.replication.watch]
-    catalogue = Catalogue(chain.primary, REPLICA, asking, chain.store.tree, watched)
+    catalogue = Catalogue(chain.primary, REPLICA, asking, chain.store.tree, scope, watched)
     return There(chain.primary, chain.fetcher, catalogue, asking, REPLICA)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
-from proxy.app.descriptors import clients_for
 from proxy.app.front import build_gate, known_clients
 from proxy.app.garbage import long_collections_once
 from proxy.app.lag import LoopLag
@@ -33,6 +32,7 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
 from proxy.replication.load import LoadMeter
+from proxy.serving.descriptors import clients_for
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
 from proxy.serving.standing import keep_running
@@ -278,7 +278,7 @@ class Replica:
             await asyncio.sleep(self._reloader.settings.access.ttl)
             keeper.forget_unused()
 
-    async def reload(self, fresh: Settings) -> Change:
+    async def reload(self, fresh: Settings) -> Change[Settings]:
         """Take over what may change at run time; look at the certificate's files.
 
         Raises: ConfigError: nothing has changed.

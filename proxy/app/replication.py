@@ -64,7 +64,7 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
     address = HubAddress(replication.hub_url, replication.token_file, replication.ca_file)
     hub = HubClient(address, f"proxima ({settings.region})" if settings.region else "proxima")
     stack.push_async_callback(hub.close)
-    following = Following(hub, clock, log)
+    following = Following(hub, clock, log, region=settings.region)
     return News(following.assurance, following.marks, following)
 
 
@@ -153,7 +153,7 @@ async def build_replication(
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
     here = Here(chain.checks, chain.book, chain.writes, purger, ground.callers.rights)
-    there = primary_there(settings, chain, clock)
+    there = primary_there(settings, chain, clock, scope)
     referring = Referring(means, there, chain.book, clock, ground.telemetry.log)
     targets = Targets(means, here, chain.primary, scope, clock, referring)
     journal = Journal(ground.sidecar, clock, partial(jobs_of, scope=scope))
@@ -207,13 +207,17 @@ def scope_of(settings: Settings) -> Scope:
     repositories = [compiled(pattern) for pattern in replication.repositories]
     tags = [compiled(pattern) for pattern in replication.tags]
 
+    excluded = frozenset(map(Repository.parse, replication.excluded))
+
     def has_repository(repository: Repository) -> bool:
-        return any(pattern.fullmatch(repository) for pattern in repositories)
+        return repository not in excluded and any(
+            pattern.fullmatch(repository) for pattern in repositories
+        )
 
     def has_tag(tag: Tag) -> bool:
         return any(pattern.fullmatch(tag) for pattern in tags)
 
-    return Scope(has_repository, has_tag, _platforms(replication.platforms))
+    return Scope(has_repository, has_tag, _platforms(replication.platforms), excluded)
 
 
 def _platforms(texts: Sequence[str]) -> tuple[Platform, ...]:

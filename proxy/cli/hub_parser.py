@@ -110,7 +110,9 @@ def _add_wait(verb: argparse.ArgumentParser) -> None:
 
 def _add_replay(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--after", type=int, metavar="NUMBER", help="all events after this one")
+    verb.add_argument("--upto", type=int, metavar="NUMBER", help="none after this one")
     verb.add_argument("--repository", metavar="NAME", help="only those of one")
+    verb.add_argument("--region", metavar="NAME", help="only for the replica there")
     verb.add_argument(
         "--store",
         type=Path,

@@ -159,6 +159,7 @@ def _settings(said: Document) -> dict[str, object]:
         "primary.trusted_origins": primary.get("trusted_origins"),
         "tags.verify_every": _seconds(said.get("verify_every_seconds")),
         "replication.repositories": replication.get("repositories"),
+        "replication.excluded": said.get("excluded"),
         "replication.tags": replication.get("tags"),
         "replication.platforms": replication.get("platforms"),
         "replication.bandwidth": replication.get("bandwidth_bytes"),

@@ -17,23 +17,33 @@ def run(arguments: argparse.Namespace, _runner: object) -> int:
     """Put events at the end of the log once more; say how many that were."""
     if arguments.store is not None:
         return _of_store(arguments)
-    if arguments.after is None and arguments.repository is None:
-        print("proxima: say which events: --after NUMBER, --repository NAME", file=sys.stderr)
+    named = {name: getattr(arguments, name) for name in ("after", "repository", "region")}
+    wanted = {name: value for name, value in named.items() if value is not None}
+    if not wanted:
+        ways = "--after NUMBER, --repository NAME, --region NAME"
+        print(f"proxima: say which events: {ways}", file=sys.stderr)
         return 2
+    if arguments.upto is not None:
+        wanted["upto"] = arguments.upto
+    return with_hub(arguments, lambda client: _of_hub(client, wanted, is_json=arguments.json))
 
-    def work(client: HubClient) -> int:
-        wanted = {"after": arguments.after or 0}
-        if arguments.repository is not None:
-            wanted["repository"] = arguments.repository
-        replayed = client.ask("POST", "/v1/replay", wanted)
-        if arguments.json:
-            print(json.dumps(replayed))
-        else:
-            more = "" if replayed["is_whole"] else ", the oldest; there are more"
-            print(f"{replayed['replayed']} events{more}")
-        return 0
 
-    return with_hub(arguments, work)
+def _of_hub(client: HubClient, wanted: dict[str, object], *, is_json: bool) -> int:
+    """Ask for one portion after the other, until that was all."""
+    total = 0
+    while True:
+        portion = client.ask("POST", "/v1/replay", wanted)
+        total += portion["replayed"]
+        if portion["next"] is None:
+            break
+        wanted = {**wanted, "after": portion["next"], "upto": portion["upto"]}
+        print(
+            f"proxima: {total} events so far; the next: --after {wanted['after']}"
+            f" --upto {wanted['upto']}",
+            file=sys.stderr,
+        )
+    print(json.dumps({**portion, "replayed": total}) if is_json else f"{total} events")
+    return 0
 
 
 def _of_store(arguments: argparse.Namespace) -> int:

@@ -3,26 +3,27 @@
 import argparse
 import asyncio
 import gc
-import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import aiohttp
 
-from config import ConfigError, Settings
+from config import Change, ConfigError, Settings
 from proxy.app import Replica
-from proxy.app.descriptors import raise_limit
-from proxy.cli import notify, reload
-from proxy.cli.settings import load_settings
+from proxy.cli.join import NotJoined
+from proxy.cli.settings import load_settings, read_settings
 from proxy.oci.errors import RegistryError
 from proxy.registry.sqlite_file import SchemaTooNew
 from proxy.registry.tree import StoreInUse
+from proxy.serving import life, notify, reloading
+from proxy.serving.descriptors import raise_limit
+from proxy.serving.reloading import NotReloaded
 from proxy.serving.sockets import as_text
 from proxy.telemetry.logs import EventLog, Level
 
 MINIMUM_AIOHTTP = (3, 14, 4)
-SECOND_SIGNAL_SECONDS = 5.0
 
 Runner = Callable[[Coroutine[Any, Any, int]], int]
 
@@ -52,11 +53,7 @@ def unfit_aiohttp() -> str | None:
 async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     always = {"region": settings.region} if settings.region else {}
     log = EventLog(sys.stdout.fileno(), Level[settings.log.level.name], **always)
-    stopping, hung_up = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    stopping, hung_up = life.end_signals(), life.hangup_signals()
     replica = Replica(settings, log)
     try:
         await replica.start()
@@ -76,23 +73,20 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> int:
     )
     notify.ready()
     replica.on_hub_settings = hung_up.set
-    reloads = asyncio.create_task(reload.follow(hung_up, arguments, replica, log))
+    reload = partial(_reload, arguments, replica)
+    reloads = asyncio.create_task(reloading.follow(hung_up, reload, log))
     await stopping.wait()
     notify.stopping()
     reloads.cancel()
     await asyncio.wait((reloads,))
-    await _stop(replica, stopping)
+    await life.stop(replica, stopping)
     log.flush()
     return 0
 
 
-async def _stop(replica: Replica, signalled: asyncio.Event) -> None:
-    """Drain; a second signal leaves five seconds."""
-    signalled.clear()
-    draining = asyncio.ensure_future(replica.stop())
-    again = asyncio.ensure_future(signalled.wait())
-    await asyncio.wait((draining, again), return_when=asyncio.FIRST_COMPLETED)
-    if not draining.done():
-        replica.hurry(SECOND_SIGNAL_SECONDS)
-    again.cancel()
-    await draining
+async def _reload(arguments: argparse.Namespace, replica: Replica) -> Change[Settings]:
+    """Read and apply. Raises: NotReloaded: nothing has changed."""
+    try:
+        return await replica.reload(await asyncio.to_thread(read_settings, arguments))
+    except (ConfigError, NotJoined) as exc:
+        raise NotReloaded(getattr(exc, "problems", (exc,))) from exc

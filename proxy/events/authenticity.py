@@ -46,10 +46,14 @@ class Authenticity:
     """The secrets that count, and how they may be presented."""
 
     def __init__(self, secrets: Iterable[str], header: str, window_seconds: float) -> None:
-        self._secrets = tuple(secret.encode() for secret in secrets)
+        self.trust(secrets)
         self._header = header.lower()
         self._window_seconds = window_seconds
         self._seen = _Seen(window_seconds)
+
+    def trust(self, secrets: Iterable[str]) -> None:
+        """Let these secrets count from now on, and no others."""
+        self._secrets = tuple(secret.encode() for secret in secrets)
 
     def check_headers(self, headers: Headers, now: float) -> Signed | None:
         """Look at a request before its body; None: it is authentic, whatever the body says.

@@ -35,6 +35,7 @@ from proxy.registry.pages import next_page
 from proxy.registry.primary import Primary
 from proxy.registry.tree import Tree
 from proxy.replication.asking import Asking
+from proxy.replication.plan import Scope
 
 MAX_PAGE_BYTES = 4 << 20
 MAX_PAGES = 10_000
@@ -64,7 +65,10 @@ class Overview:
 
 
 class Catalogue:
-    """Reads the primary's lists as *caller*; *watched* are the repositories of the settings."""
+    """Reads the primary's lists as *caller*; *watched* are the repositories of the settings.
+
+    What *scope* excludes isn't looked at.
+    """
 
     def __init__(
         self,
@@ -72,12 +76,14 @@ class Catalogue:
         caller: Caller,
         asking: Asking,
         tree: Tree,
+        scope: Scope,
         watched: Sequence[Repository] = (),
     ) -> None:
         self._primary = primary
         self._caller = caller
         self._asking = asking
         self._tree = tree
+        self._scope = scope
         self._watched = frozenset(watched)
 
     async def overview(self) -> Overview:
@@ -89,8 +95,8 @@ class Catalogue:
         try:
             names = await self._list(Catalog(caller=self._caller), "repositories", _repository)
         except CLOSED:
-            return Overview(None, here | self._watched)
-        return Overview(names, names | here | self._watched)
+            return Overview(None, (here | self._watched) - self._scope.excluded)
+        return Overview(names, (names | here | self._watched) - self._scope.excluded)
 
     async def tags(self, repository: Repository) -> frozenset[Tag]:
         """Give the tags of a repository.

@@ -22,9 +22,15 @@ class Following:
     """
 
     def __init__(
-        self, hub: HubClient, clock: Clock, log: EventLog, pace: Pace | None = None
+        self,
+        hub: HubClient,
+        clock: Clock,
+        log: EventLog,
+        pace: Pace | None = None,
+        region: str = "",
     ) -> None:
         self.hub = hub
+        self._region = region
         self._clock = clock
         self._log = log
         self._pace = pace
@@ -49,7 +55,7 @@ class Following:
         Whom the hub refuses it tells nothing more: what it granted ends at once.
         """
         owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
-        intake = Intake(journal, self.marks, self.lease, on_events, self._log)
+        intake = Intake(journal, self.marks, self.lease, on_events, self._log, self._region)
         is_again = self.subscription is not None
         self.subscription = Subscription(
             self.hub, intake, self._clock, self._log, owner, self._pace

@@ -10,7 +10,8 @@ Rules:
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from proxy.replication.cursor import Cursor, Journal, Notice
+from proxy.events.cursor import Cursor
+from proxy.replication.cursor import Journal, Notice
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks, mark_of
 from proxy.telemetry.logs import EventLog
@@ -26,12 +27,15 @@ class Intake:
         lease: Lease,
         on_events: Callable[[], Awaitable[None]],
         log: EventLog,
+        region: str = "",
     ) -> None:
         self._journal = journal
         self._marks = marks
         self._lease = lease
         self._on_events = on_events
         self._log = log
+        self.region = region
+        """Where this is, for notices that are for one replica alone."""
         self.cursor: Cursor | None = None
         """The place behind what was taken."""
 
@@ -85,5 +89,5 @@ class Intake:
         self.cursor = batch[-1].cursor
         self._lease.follow(self.cursor)
         await self._on_events()
-        if any(each.event is None for each in batch):  # it may have told of anything
+        if any(each.is_lost for each in batch):  # it may have told of anything
             await self.start_over(self.cursor, "an event can't be read: is this version too old?")

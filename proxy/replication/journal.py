@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from proxy.events.cursor import Cursor, CursorInvalid
 from proxy.events.event import Event
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository, Tag, parse_reference
 from proxy.registry.clock import Clock
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.sqlite_file import Row, Statement
-from proxy.replication.cursor import Cursor, CursorInvalid, Mark, Notice
+from proxy.replication.cursor import Mark, Notice
 from proxy.replication.work import Job, Kind, Priority, Target, Trigger
 
 PORTION = 1000

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from proxy.events.cursor import Cursor, CursorInvalid
 from proxy.net.hub import CursorGone, HubRefused, HubUnavailable, JsonObject
 from proxy.registry.clock import Clock
-from proxy.replication.cursor import Cursor, CursorInvalid
 from proxy.replication.pace import Pace
 from proxy.telemetry.logs import EventLog
 

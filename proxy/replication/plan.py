@@ -25,12 +25,15 @@ _REFERRER = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.[a-z]+)?")
 class Scope:
     """What is replicated here: repositories, tags in them, platforms of images (none: all).
 
+    Out of scope nothing is brought, but what a pull brought is kept up with; of what is excluded
+    nothing is looked at but by pulls.
     All who go by it share it: what it becomes counts from the next job on.
     """
 
     has_repository: Callable[[Repository], bool]
     has_tag: Callable[[Tag], bool]
     platforms: Sequence[Platform] = ()
+    excluded: frozenset[Repository] = frozenset()
 
     def wants(self, repository: Repository, tag: Tag) -> bool:
         """Say whether a tag is copied; what is signed comes with its signature's tag."""
@@ -40,7 +43,7 @@ class Scope:
     def become(self, other: "Scope") -> None:
         """Take over another one."""
         self.has_repository, self.has_tag = other.has_repository, other.has_tag
-        self.platforms = other.platforms
+        self.platforms, self.excluded = other.platforms, other.excluded
 
 
 def jobs_of(
@@ -55,6 +58,8 @@ def jobs_of(
     def job(kind: Kind, reference: Reference | None, *, is_deletion: bool = False) -> Job:
         return Job(Target(kind, event.repository, reference), trigger, at, is_deletion)
 
+    if event.repository in scope.excluded:
+        return []
     match event:
         case ManifestPushed(tag=Tag() as tag):
             return [job(Kind.TAG, tag)]

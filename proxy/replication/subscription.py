@@ -17,11 +17,12 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Protocol
 
+from proxy.events.cursor import Cursor, CursorInvalid
 from proxy.net.hub import CursorGone, HubRefused, HubStream, HubUnavailable, JsonObject
 from proxy.net.sse import ServerEvent
 from proxy.oci.errors import RegistryError
 from proxy.registry.clock import Clock
-from proxy.replication.cursor import Cursor, CursorInvalid, Notice, notice_of
+from proxy.replication.cursor import Notice, notice_of
 from proxy.replication.intake import Intake
 from proxy.replication.pace import Pace
 from proxy.telemetry.logs import EventLog
@@ -175,13 +176,15 @@ class Subscription:
     async def _take(self, events: list[ServerEvent]) -> None:
         """Take what came in one piece; what isn't known is passed over."""
         self.heard.heard_at = self._clock.now()
-        await self._intake.take([_notice(each) for each in events if each.event == "notice"])
+        region = self._intake.region
+        notices = [_notice(each, region) for each in events if each.event == "notice"]
+        await self._intake.take(notices)
         if any(each.event == "settings" for each in events):
             self._owner.on_settings()
 
 
-def _notice(event: ServerEvent) -> Notice:
+def _notice(event: ServerEvent, region: str) -> Notice:
     try:
-        return notice_of(event.id, event.data)
+        return notice_of(event.id, event.data, region)
     except CursorInvalid as exc:
         raise HubUnavailable("the hub's event names no place in its log") from exc

@@ -101,8 +101,10 @@ class Targets:
         """
         if job.trigger is Trigger.BACKFILL and self._means.store.room.is_full:
             return Untouched("the store is full")
-        await self._means.fill.forget_negatives()
         repository, reference = job.target.repository, job.target.reference
+        if repository in self._scope.excluded:
+            return Untouched("nothing of it is ever copied")
+        await self._means.fill.forget_negatives()
         try:
             match job.target.kind, reference:
                 case Kind.TAG, Tag() as tag:

@@ -69,7 +69,10 @@ class HubMetrics(Exposition):
         )
         self.trimmed_events = self._counter("hub_trimmed_events", "Events past their time.")
         self.cut_streams = self._counter(
-            "hub_cut_streams", "Streams ended because their replica didn't keep up."
+            "hub_cut_streams", "Streams ended because their replica read nothing."
+        )
+        self.late_streams = self._counter(
+            "hub_late_streams", "Times that a stream fell behind and caught up from the log."
         )
 
     def request_ended(self, route: Route, status: StatusClass, seconds: float) -> None:

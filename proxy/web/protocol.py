@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http import RawRequestMessage
 
 from proxy.oci.errors import RegistryError
+from proxy.serving.connection import Connection
 from proxy.web.proxy_protocol import Endpoint
 from proxy.web.respond import error_response
 from proxy.web.unsent import taken, unsent
@@ -33,12 +34,11 @@ class ConnectionTimes:
     write_timeout: float = 60.0
 
 
-class _Protocol(web.RequestHandler):
+class _Protocol(Connection):
     """One connection."""
 
     __slots__ = (
         "_client",
-        "_header_timer",
         "_is_over",
         "_refuse",
         "_times",
@@ -54,18 +54,10 @@ class _Protocol(web.RequestHandler):
         times: ConnectionTimes,
         client: Endpoint | None = None,
     ) -> None:
-        super().__init__(
-            manager,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=times.idle_timeout,
-            lingering_time=0,
-            access_log=None,  # type: ignore[arg-type]  # None is how aiohttp is told to log none
-            auto_decompress=False,
-        )
+        super().__init__(manager, times.header_timeout, times.idle_timeout)
         self._times = times
         self._refuse = refuse
         self._client = client
-        self._header_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._wire: asyncio.Transport | None = None
         self._is_over = False
@@ -81,10 +73,8 @@ class _Protocol(web.RequestHandler):
         super().connection_made(transport)
         self._wire = cast(asyncio.Transport, transport)  # uvloop's is no subclass of it
         self._wire.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self._start_header_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_header_timer()
         self._stop_write_timer()
         self._wire = None
         if self.sending is not None:
@@ -105,7 +95,7 @@ class _Protocol(web.RequestHandler):
     @property
     def is_busy(self) -> bool:
         """Say whether a request is under way, or an answer isn't out."""
-        return self._request_in_progress or bool(self._messages) or self._unsent_bytes > 0
+        return self.has_request or self._unsent_bytes > 0
 
     def cut(self) -> None:
         """End the connection at once, whatever is left to be sent."""
@@ -152,16 +142,12 @@ class _Protocol(web.RequestHandler):
         else:
             self._watch_writing()
 
-    # --- slow and malformed requests --------------------------------------------------------------
+    # --- malformed requests -----------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        is_between_requests = not self._request_in_progress and not self._messages
         super().data_received(data)
-        if self._messages or self._request_in_progress:
-            self._stop_header_timer()
+        if self.has_request:
             self._end_malformed_body()
-        elif is_between_requests and self._header_timer is None:
-            self._start_header_timer()
 
     def _end_malformed_body(self) -> None:
         """Tell whoever reads a body that it broke: aiohttp would let it wait for the rest."""
@@ -170,19 +156,6 @@ class _Protocol(web.RequestHandler):
             return
         if not isinstance(self._messages[-1][0], RawRequestMessage):
             request.content.set_exception(web.RequestPayloadError("malformed body"))
-
-    def _start_header_timer(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._header_timer = loop.call_later(self._times.header_timeout, self._header_late)
-
-    def _stop_header_timer(self) -> None:
-        if self._header_timer is not None:
-            self._header_timer.cancel()
-            self._header_timer = None
-
-    def _header_late(self) -> None:
-        self._header_timer = None
-        self.force_close()
 
     def handle_error(
         self,

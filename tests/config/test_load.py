@@ -87,6 +87,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "replication.token_file": ("/run/join-token", Path("/run/join-token")),
     "replication.ca_file": ("/tls/hub.pem", Path("/tls/hub.pem")),
     "replication.repositories": ("team/**,shop/*", ("team/**", "shop/*")),
+    "replication.excluded": ("proxima/sentinel", ("proxima/sentinel",)),
     "replication.tags": ("release-*", ("release-*",)),
     "replication.platforms": ("linux/amd64,linux/arm64/v8", ("linux/amd64", "linux/arm64/v8")),
     "replication.bandwidth": ("1Gbit", 125_000_000),

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.events.cursor import Cursor
 from proxy.oci.caller import ANONYMOUS
 from proxy.oci.descriptor import OCTET_STREAM
 from proxy.oci.digest import Digest
@@ -38,7 +39,6 @@ from proxy.registry.sidecar import Sidecar
 from proxy.registry.tagbook import TagBook
 from proxy.registry.uploads import UploadCopies
 from proxy.replication.copying import Ahead, Copy, Means
-from proxy.replication.cursor import Cursor
 from proxy.replication.journal import Journal
 from proxy.replication.work import Job, Kind, Target, Trigger
 from tests.registry_store.ground import (

@@ -1,6 +1,7 @@
 """A hub as operators run it: a process of its own."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ class HubProcess:
         self._folder = folder
         self._runs = 0
         self._process: Process | None = None
-        self._settings = {
+        self.settings: dict[str, Any] = {
             "listen": {"api": [api], "ops": f"{LOOPBACK}:0"},
             "primary": {"url": "http://127.0.0.1:9"},
             "database": {"url": f"sqlite:///{database}"},
@@ -43,18 +44,25 @@ class HubProcess:
     def events_path(self) -> Path:
         return self._folder / f"hub-{self._runs}.jsonl"
 
-    def launch(self, environment: Mapping[str, str] = SECRETS) -> Process:
-        """Run it without waiting."""
+    def launch(
+        self, environment: Mapping[str, str] = SECRETS, prefix: tuple[str, ...] = ()
+    ) -> Process:
+        """Run it without waiting; prefix: a program (with its arguments) that runs it."""
         self._runs += 1
-        config = write_toml(self._folder / "hub.toml", self._settings)
-        argv = (sys.executable, "-m", "proxy", "hub", "--config", str(config))
+        config = write_toml(self._folder / "hub.toml", self.settings)
+        argv = (*prefix, sys.executable, "-m", "proxy", "hub", "--config", str(config))
         log = self._folder / f"hub-{self._runs}.log"
         self._process = Process(Program(argv, log, self.events_path, environment, PROJECT))
         return self._process
 
-    def start(self) -> None:
+    def hang_up(self) -> None:
+        """Write the settings as they are now, and let it read them again."""
+        write_toml(self._folder / "hub.toml", self.settings)
+        self.process.send(signal.SIGHUP)
+
+    def start(self, environment: Mapping[str, str] = SECRETS, prefix: tuple[str, ...] = ()) -> None:
         """Run it until it is ready. Raises: ProgramFailed."""
-        process = self.launch()
+        process = self.launch(environment, prefix)
         wait_until(lambda: self.events("hub.ready") or not process.is_running, READY_SECONDS)
         if not process.is_running:
             raise ProgramFailed(self.said())

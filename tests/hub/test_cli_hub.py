@@ -229,8 +229,34 @@ def test_replay(hub, proxima):
     hub.post(pushed("1.0", "shop/web")).expect(202)
     assert proxima("replay", "--after", "1", "--repository", "shop/api").output == "2 events\n"
     replayed = json.loads(proxima("replay", "--after", "0", "--json").output)
-    assert replayed == {"replayed": 6, "is_whole": True}
+    assert replayed == {"replayed": 6, "next": None, "upto": 6}
     assert proxima("replay").status == 2
+
+
+def test_a_replay_for_one_region(hub, proxima):
+    """`--region` alone takes all events; a region without a replica is refused in one line."""
+    proxima("replicas", "create", "--region", "ap-singapore")
+    hub.post(pushed("1.0")).expect(202)
+    assert proxima("replay", "--region", "ap-singapore").output == "1 events\n"
+    refused = proxima("replay", "--region", "ap-tokyo")
+    assert (refused.status, refused.output) == (1, "")
+    assert "ap-tokyo has no replica" in refused.errors
+
+
+def test_a_long_replay_goes_on_until_it_is_whole(hub, proxima):
+    """More events than one request replays are replayed all the same, each once, with a line for
+    each portion that says how to go on from there.
+    """
+    for start in range(0, 10_200, 200):
+        tags = range(start, start + 200)
+        hub.post([pushed(f"v{number}") for number in tags]).expect(202)
+    replayed = proxima("replay", "--after", "0")
+    assert (replayed.status, replayed.output) == (0, "10200 events\n")
+    assert replayed.errors.splitlines() == [
+        "proxima: 10000 events so far; the next: --after 10000 --upto 10200"
+    ]
+    rest = proxima("replay", "--after", "10000", "--upto", "10200", "--json")
+    assert json.loads(rest.output)["replayed"] == 200
 
 
 @pytest.mark.parametrize(

@@ -243,13 +243,17 @@ async def test_lag_and_metrics_by_region(hub, api):
 
 
 async def test_arrivals_are_counted_once(hub, api):
-    """The time from event to complete is counted when an entry becomes complete, and only then."""
+    """The time from event to complete is counted when an entry becomes complete, and only then: not
+    when it is complete once more after an eviction.
+    """
     await api.create()
     await hub._regional._look()
     times = {"event_at": 100.0, "started_at": 101.0}
     for state, more in (("running", {}), ("complete", {"ended_at": 103.5})):
         for _ in range(2):
             (await api.report(entry(state=state, **times, **more))).expect(200)
+    for state, ended_at in (("evicted", 103.5), ("complete", 9_000.0)):  # it came back by a pull
+        (await api.report(entry(state=state, **times, ended_at=ended_at))).expect(200)
     (await api.report(entry(id="other", trigger="pull", ended_at=900.0, **times))).expect(200)
     text = hub._telemetry.metrics.exposition().decode()
     assert 'proxima_hub_arrival_seconds_count{region="ap-singapore"} 1.0' in text

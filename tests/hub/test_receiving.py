@@ -263,7 +263,7 @@ async def test_the_log_is_replayed(place: Place) -> None:
     """Operators put what was logged at the end once more: after a number, or of a repository."""
     await place.post([pushed("v1"), pushed("v2"), pushed("v3", "shop/web")])
     status, document = await place.ask("POST", "/v1/replay", ADMIN, {"after": 1})
-    assert (status, document) == (200, {"replayed": 2, "is_whole": True})
+    assert (status, document) == (200, {"replayed": 2, "next": None, "upto": 3})
     await place.ask("POST", "/v1/replay", ADMIN, {"repository": "shop/web"})
     async with following(place) as follower:
         sent = await follower.notices(7)
@@ -271,7 +271,8 @@ async def test_the_log_is_replayed(place: Place) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [{}, {"after": -1}, {"after": True}, {"repository": "../x"}, {"since": 1}]
+    "document",
+    [{}, {"after": -1}, {"after": True}, {"repository": "../x"}, {"since": 1}, {"upto": 3}],
 )
 async def test_a_replay_says_what(place: Place, document: dict[str, object]) -> None:
     """A request that names nothing, or wrong things, replays nothing."""

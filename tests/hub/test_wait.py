@@ -62,6 +62,25 @@ async def test_the_report_that_completes_it_answers(hub, api):
     assert hub._regional._waiting._sleepers == {}
 
 
+async def test_what_comes_back_after_an_eviction_is_waited_for(hub, api):
+    """An entry that goes from complete to evicted and back says at each time how it stands, to who
+    waits, to who lists by state, and to who follows.
+    """
+    await api.report(entry())
+    revision = (await api.ask("GET", "/v1/logs")).document["revision"]
+    await api.report(entry(state="evicted"))
+    assert (await wait(api, timeout=0)).expect(504).error["detail"]["regions"][0]["entry"] == (
+        "evicted"
+    )
+    task = await waiting(hub, api)
+    assert (await api.ask("GET", "/v1/logs?state=complete")).document["entries"] == []
+    await api.report(entry())
+    assert (await task).status == 200
+    followed = (await api.ask("GET", f"/v1/logs?follow={revision}")).document["entries"]
+    assert [each["state"] for each in followed] == ["complete"], "its last word"
+    assert len((await api.ask("GET", "/v1/logs?state=complete")).document["entries"]) == 1
+
+
 async def test_all_regions(hub, api):
     """All means every replica there is but those on their way out."""
     await api.create("ap-tokyo")

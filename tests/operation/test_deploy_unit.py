@@ -1,18 +1,26 @@
-"""deploy/proxima.service: systemd takes it, it shuts much away, a replica needs none of that."""
+"""The units in deploy/: systemd takes them, they shut much away, what they run needs none of it."""
 
+import argparse
+import asyncio
 import re
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from config.docs import ROOT
+from config.hub import HubListenSettings
 from config.settings import ListenSettings
+from hub.cli import main as hub_main
+from hub.cli import serve
 from proxy.cli import replica as replica_verb
 from proxy.cli.parser import parse_arguments
 from tests.faults_disk.tracing import Call, calls_in
+from tests.hub.place import ADMIN, pushed
+from tests.hub.process import hub_process
 from tests.support import images
 from tests.support.fixtures import require
 from tests.support.hostile import HostileUpstream, hostile_upstream
@@ -22,30 +30,43 @@ from tests.support.registry_client import RegistryClient
 from tests.support.replica import replica
 from tests.support.waiting import wait_until
 
-UNIT = ROOT / "deploy" / "proxima.service"
-USERS = ROOT / "deploy" / "proxima.sysusers"
 MOST_EXPOSED = 20  # tenths of systemd's own measure, which ends at 100
 REPOSITORY = "team/app"
 
 
-def _values(name: str) -> list[str]:
-    """Give all values of a key of the unit, in order."""
-    return re.findall(rf"^{name}=(.*)$", UNIT.read_text(), re.MULTILINE)
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One unit, and what it runs: *live* does that under a prefix, with all kinds of work."""
 
+    name: str
+    drain_seconds: float
+    live: Callable[[Path, tuple[str, ...]], int]
 
-def _value(name: str) -> str:
-    (value,) = _values(name)
-    return value
+    @property
+    def text(self) -> str:
+        return (ROOT / "deploy" / f"{self.name}.service").read_text()
+
+    @property
+    def users(self) -> Path:
+        return ROOT / "deploy" / f"{self.name}.sysusers"
+
+    def values(self, key: str) -> list[str]:
+        """Give all values of a key, in order."""
+        return re.findall(rf"^{key}=(.*)$", self.text, re.MULTILINE)
+
+    def value(self, key: str) -> str:
+        (value,) = self.values(key)
+        return str(value)
 
 
 @pytest.fixture
-def unit(tmp_path: Path) -> Path:
+def unit(tmp_path: Path, service: Service) -> Path:
     """The unit with a program that is here: systemd looks whether there is one."""
     require("systemd-analyze")
-    installed = tmp_path / "proxima.service"
+    installed = tmp_path / f"{service.name}.service"
     program = tmp_path / "proxima"
     program.touch(0o755)
-    installed.write_text(UNIT.read_text().replace("/usr/local/bin/proxima", str(program)))
+    installed.write_text(service.text.replace("/usr/local/bin/proxima", str(program)))
     return installed
 
 
@@ -68,38 +89,56 @@ def test_it_exposes_little(unit: Path):
     run(("systemd-analyze", "security", *options, str(unit))).check()
 
 
-def test_its_user_can_be_made():
+def test_its_user_can_be_made(service: Service):
     """The file of users beside it makes the user and the group that the unit names."""
     require("systemd-sysusers")
-    root = run(("systemd-sysusers", "--dry-run", str(USERS))).check()
-    assert re.search(rf"^u {_value('User')} ", USERS.read_text(), re.MULTILINE), root
-    assert _value("Group") == _value("User")
+    root = run(("systemd-sysusers", "--dry-run", str(service.users))).check()
+    named = rf"^u {service.value('User')} "
+    assert re.search(named, service.users.read_text(), re.MULTILINE), root
+    assert service.value("Group") == service.value("User")
 
 
-def test_its_command_is_one():
+def test_the_replicas_command_is_one():
     """What it starts is a command line that is understood, with the store that it may write."""
-    program, *argv = _value("ExecStart").split()
+    program, *argv = REPLICA.value("ExecStart").split()
     arguments = parse_arguments(argv)
     assert program.endswith("/proxima")
     assert arguments.verb is replica_verb.run
     assert arguments.config == Path("/etc/proxima/proxima.toml")
-    assert getattr(arguments, "store.root") == f"/var/lib/{_value('StateDirectory')}"
-    assert _value("ExecReload").split()[1:] == ["-HUP", "$MAINPID"]
+    assert getattr(arguments, "store.root") == f"/var/lib/{REPLICA.value('StateDirectory')}"
 
 
-def test_it_is_given_the_time_to_drain():
-    """systemd kills no replica that still drains within the default limit."""
-    assert float(_value("TimeoutStopSec")) > ListenSettings().drain_limit
+def test_the_hubs_command_is_one(monkeypatch: pytest.MonkeyPatch):
+    """What it starts is a command line that is understood, with the database that it may write."""
+    program, verb, *argv = HUB.value("ExecStart").split()
+    understood: list[argparse.Namespace] = []
+    monkeypatch.setattr(serve, "run", lambda arguments, _: understood.append(arguments) or 0)
+    assert hub_main(argv, asyncio.run) == 0
+    (arguments,) = understood
+    assert (program, verb) == ("/usr/local/bin/proxima", "hub")
+    assert arguments.config == Path("/etc/proxima-hub/hub.toml")
+    folder = f"/var/lib/{HUB.value('StateDirectory')}"
+    assert getattr(arguments, "database.url") == f"sqlite:///{folder}/hub.db"
 
 
-# --- what a replica does, and what the unit lets it do --------------------------------------------
+def test_it_is_told_to_reload(service: Service):
+    """`systemctl reload` sends the signal at which settings are read again."""
+    assert service.value("ExecReload").split()[1:] == ["-HUP", "$MAINPID"]
 
 
-def _allowed_calls() -> set[str]:
+def test_it_is_given_the_time_to_drain(service: Service):
+    """systemd kills nothing that still drains within the default limit."""
+    assert float(service.value("TimeoutStopSec")) > service.drain_seconds
+
+
+# --- what is done, and what the unit lets be done -------------------------------------------------
+
+
+def _allowed_calls(service: Service) -> set[str]:
     """Give the system calls that SystemCallFilter= leaves."""
     sets = _call_sets()
     allowed: set[str] = set()
-    for line in _values("SystemCallFilter"):
+    for line in service.values("SystemCallFilter"):
         names = line.removeprefix("~").split()
         calls = {call for name in names for call in _expanded(name, sets)}
         allowed = allowed - calls if line.startswith("~") else allowed | calls
@@ -124,23 +163,16 @@ def _expanded(name: str, sets: dict[str, list[str]]) -> Iterable[str]:
     return [call for member in sets[name] for call in _expanded(member, sets)]
 
 
-@pytest.fixture(scope="module")
-def trace(tmp_path_factory) -> list[Call]:
-    """The system calls of a replica from its start to its end, with all kinds of work between."""
-    require("strace")
-    require("systemd-analyze")
-    log = tmp_path_factory.mktemp("trace") / "calls"
+def _live_as_replica(_: Path, strace: tuple[str, ...]) -> int:
+    """Cold and warm pulls, a push, settings read again, operators, a drain; give the process."""
     with hostile_upstream() as upstream:
-        _live(upstream, log)
-    return calls_in(log)
+        return _serve(upstream, strace)
 
 
-def _live(upstream: HostileUpstream, log: Path) -> None:
-    """Trace a replica: cold and warm pulls, a push, settings read again, operators, a drain."""
+def _serve(upstream: HostileUpstream, strace: tuple[str, ...]) -> int:
     image = images.oci_image("pulled", layers=[images.random_layer(2 << 20)])
     upstream.contents.add(REPOSITORY, image, "v1")
     primary = {"url": upstream.url, "nameservers": ["127.0.0.1"]}
-    strace = ("strace", "-D", "-f", "-q", "-s", "0", "-o", str(log))
     with replica(primary, prefix=strace) as running:
         client = RegistryClient(running.url)
         for _ in range(3):
@@ -157,20 +189,60 @@ def _live(upstream: HostileUpstream, log: Path) -> None:
         run(argv).check()
         running.process.send(signal.SIGTERM)
         assert running.process.wait() == 0
-        end = re.compile(rf"^{running.process.pid} +\+\+\+ exited with 0", re.MULTILINE)
-        wait_until(lambda: end.search(log.read_text("utf-8", "replace")), 20, "all is told")
+        return running.process.pid
 
 
-def test_no_call_is_filtered(trace: list[Call]):
-    """Nothing that a replica asks of the kernel is outside SystemCallFilter=."""
+def _live_as_hub(folder: Path, strace: tuple[str, ...]) -> int:
+    """Notifications, operators, a sentinel that is looked up, settings read again, a drain."""
+    primary = {"url": "http://localhost:9", "region": "eu-frankfurt"}
+    with hub_process(folder, primary=primary, sentinel={"repository": "own"}) as running:
+        running.start(prefix=strace)
+        wait_until(lambda: running.events("sentinel.not_pushed"), 20, "the primary is looked for")
+        running.post([pushed("v1"), pushed("v2")]).expect(202)
+        client = RegistryClient(f"http://{running.api}")
+        body = b'{"region": "ap-singapore"}'
+        client.request("POST", "/v1/replicas", ADMIN, body).expect(201)
+        client.request("GET", "/v1/logs", ADMIN).expect(200)
+        running.process.send(signal.SIGHUP)
+        wait_until(lambda: running.events("settings.reloaded"), 20, "reloaded")
+        running.process.send(signal.SIGTERM)
+        assert running.process.wait() == 0
+        return running.process.pid
+
+
+REPLICA = Service("proxima", ListenSettings().drain_limit, _live_as_replica)
+HUB = Service("proxima-hub", HubListenSettings().drain_limit, _live_as_hub)
+
+
+@pytest.fixture(scope="module", params=[REPLICA, HUB], ids=lambda each: each.name)
+def service(request) -> Service:
+    found: Service = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def trace(service: Service, tmp_path_factory) -> list[Call]:
+    """The system calls of a process from its start to its end, with all kinds of work between."""
+    require("strace")
+    require("systemd-analyze")
+    folder = tmp_path_factory.mktemp("trace")
+    log = folder / "calls"
+    pid = service.live(folder, ("strace", "-D", "-f", "-q", "-s", "0", "-o", str(log)))
+    end = re.compile(rf"^{pid} +\+\+\+ exited with 0", re.MULTILINE)
+    wait_until(lambda: end.search(log.read_text("utf-8", "replace")), 20, "all is told")
+    return calls_in(log)
+
+
+def test_no_call_is_filtered(service: Service, trace: list[Call]):
+    """Nothing that is asked of the kernel is outside SystemCallFilter=."""
     called = {call.name for call in trace}
-    assert {"sendfile", "fsync", "prlimit64"} <= called, "the trace has what it should"
-    assert called - _allowed_calls() == set()
+    assert {"prlimit64", "sendfile" if service is REPLICA else "fdatasync"} <= called, "it is whole"
+    assert called - _allowed_calls(service) == set()
 
 
-def test_no_memory_is_written_and_executed(trace: list[Call]):
+def test_no_memory_is_written_and_executed(service: Service, trace: list[Call]):
     """MemoryDenyWriteExecute= refuses nothing that the interpreter and its libraries do."""
-    assert _value("MemoryDenyWriteExecute") == "yes"
+    assert service.value("MemoryDenyWriteExecute") == "yes"
     maps = [call.arguments for call in trace if call.name == "mmap"]
     assert any("PROT_EXEC" in each for each in maps), "libraries are mapped"
     assert [each for each in maps if "PROT_EXEC" in each and "PROT_WRITE" in each] == []
@@ -178,10 +250,10 @@ def test_no_memory_is_written_and_executed(trace: list[Call]):
     assert [each for each in changes if "PROT_EXEC" in each] == []
 
 
-def test_only_allowed_families_of_sockets_are_opened(trace: list[Call]):
-    """RestrictAddressFamilies= has every family that a replica opens a socket of."""
+def test_only_allowed_families_of_sockets_are_opened(service: Service, trace: list[Call]):
+    """RestrictAddressFamilies= has every family that a socket is opened of."""
     opened = {
         call.arguments.split(",")[0] for call in trace if call.name in ("socket", "socketpair")
     }
     assert {"AF_INET", "AF_UNIX"} <= opened
-    assert opened <= set(_value("RestrictAddressFamilies").split())
+    assert opened <= set(service.value("RestrictAddressFamilies").split())

@@ -38,7 +38,8 @@ def primary() -> dict[str, object]:
 
 @pytest.fixture
 def hub(tmp_path: Path, primary: dict[str, object]) -> Iterator[HubProcess]:
-    with hub_process(tmp_path, primary=primary) as made:
+    sentinel = {"repository": "proxima/sentinel"}
+    with hub_process(tmp_path, primary=primary, sentinel=sentinel) as made:
         made.start()
         yield made
 
@@ -81,8 +82,8 @@ def joining(hub: HubProcess, token_file: Path, tmp_path: Path) -> Joining:
 
 
 def test_the_hub_says_all_that_is_needed(joining: Joining) -> None:
-    """Region, domain, primary, what is copied and how fast come from the hub; what it said is kept
-    for the owner's eyes alone.
+    """Region, domain, primary, what is copied or never, and how fast come from the hub; what it
+    said is kept for the owner's eyes alone.
     """
     settings = joining.settings()
     assert settings.region == REGION
@@ -91,6 +92,7 @@ def test_the_hub_says_all_that_is_needed(joining: Joining) -> None:
     assert settings.listen.names == ("images.example.com",)
     assert settings.replication.repositories == ("shop/**",)
     assert settings.replication.bandwidth == 1_000_000
+    assert settings.replication.excluded == ("proxima/sentinel",)
     assert stat.S_IMODE((joining.store / FILE_NAME).stat().st_mode) == 0o600
 
 

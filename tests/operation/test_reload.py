@@ -281,6 +281,14 @@ def _replication_repositories(world: World) -> None:
     assert _is_copied(world, told, "v1")
 
 
+def _replication_excluded(world: World) -> None:
+    told = _replicating(world)
+    world.reload("replication.excluded", (REPOSITORY,))
+    assert not _is_copied(world, told, "v1")
+    world.reload("replication.excluded", ())
+    assert _is_copied(world, told, "v1")
+
+
 def _replication_tags(world: World) -> None:
     told = _replicating(world, tags=("release-*",))
     assert not _is_copied(world, told, "v1")
@@ -358,6 +366,7 @@ EFFECTS: Mapping[str, Callable[[World], None]] = {
     "primary.storage_origins": _storage_origins,
     "primary.trusted_origins": _trusted_origins,
     "replication.bandwidth": _replication_bandwidth,
+    "replication.excluded": _replication_excluded,
     "replication.allow_mass_delete": _replication_allow_mass_delete,
     "replication.platforms": _replication_platforms,
     "replication.reconcile_every": _replication_reconcile_every,

@@ -10,7 +10,7 @@ from hub.database import Database
 from hub.log import works
 from hub.log.log import Limits
 from hub.members import Member
-from proxy.replication.cursor import Cursor
+from proxy.events.cursor import Cursor
 from tests.hub.place import ADMIN, SENDER, Place, running_hub
 from tests.support.loop_thread import LoopThread
 

@@ -6,20 +6,24 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import Event
 from proxy.events.wire import event_to_json
 from proxy.net.hub import CursorGone, HubUnavailable
 from proxy.net.sse import ServerEvent
 from proxy.oci.errors import RegistryError, StoreUnavailable
-from proxy.replication.cursor import Cursor, Mark, Notice
+from proxy.replication.cursor import Mark, Notice
 from proxy.replication.marks import mark_of
 
 LEASE_SECONDS = 30.0
 
 
-def notice_event(cursor: Cursor, event: Event, received_at: float = 5.0) -> ServerEvent:
-    """Give an entry of the log as the hub sends it."""
-    data = json.dumps({"received_at": received_at, "event": event_to_json(event)})
+def notice_event(
+    cursor: Cursor, event: Event, received_at: float = 5.0, only: str = ""
+) -> ServerEvent:
+    """Give an entry of the log as the hub sends it; only: the region that it is for."""
+    whom = {"only": only} if only else {}
+    data = json.dumps({"received_at": received_at, **whom, "event": event_to_json(event)})
     return ServerEvent(data, "notice", str(cursor))
 
 
@@ -49,6 +53,7 @@ class MemoryHub:
 
     epoch: str = "one"
     events_logged: list[Event] = field(default_factory=list)
+    only: dict[int, str] = field(default_factory=dict)
     floor: int = 0
     error: RegistryError | None = None
     lease_seconds: float = LEASE_SECONDS
@@ -97,7 +102,9 @@ class MemoryHub:
             raise CursorGone
         stop = self.head if self.most is None else min(self.head, cursor.seq + self.most)
         batch = [
-            notice_event(Cursor(self.epoch, seq), self.events_logged[seq - 1])
+            notice_event(
+                Cursor(self.epoch, seq), self.events_logged[seq - 1], only=self.only.get(seq, "")
+            )
             for seq in range(cursor.seq + 1, stop + 1)
         ]
         batches = [each for each in (batch, self.extra) if each]

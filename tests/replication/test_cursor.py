@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.events.cursor import MAX_SEQ, Cursor, CursorInvalid
 from proxy.events.event import ManifestPushed
 from proxy.events.wire import event_to_json
 from proxy.oci.reference import Repository, Tag
-from proxy.replication.cursor import MAX_SEQ, Cursor, CursorInvalid, Notice, notice_of
+from proxy.replication.cursor import Notice, notice_of
 
 PUSHED = ManifestPushed(Repository("team/app"), Tag("v1"))
 
@@ -64,6 +65,26 @@ def test_an_entry_is_read() -> None:
 def test_an_entry_that_cant_be_read_keeps_its_place(data: str) -> None:
     """An event of a newer hub counts as lost; the log goes on behind it."""
     assert notice_of("e:3", data) == Notice(Cursor("e", 3), 0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("only", "region", "is_ours"),
+    [
+        ({}, "ap-here", True),
+        ({"only": "ap-here"}, "ap-here", True),
+        ({"only": "ap-there"}, "ap-here", False),
+        ({"only": "ap-there"}, "", True),
+    ],
+)
+@pytest.mark.parametrize("event", [event_to_json(PUSHED), {"version": 2, "event": "tag.renamed"}])
+def test_an_entry_for_another_region_is_passed_over(only, region, is_ours, event) -> None:
+    """What is for another region's replica has a place and no event, and nothing is lost by it, be
+    it understood or not.
+    """
+    found = notice_of("e:3", json.dumps({"received_at": 12.5, **only, "event": event}), region)
+    assert found.cursor == Cursor("e", 3)
+    assert (found.event is not None) is (is_ours and "repository" in event)
+    assert found.is_lost is (is_ours and "repository" not in event)
 
 
 @pytest.mark.parametrize("place", ["", "e:0", "3", "e:x"])

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import ManifestPushed
 from proxy.net.hub import HubAddress, HubClient
 from proxy.net.sse import ServerEvent
 from proxy.oci.reference import Tag
-from proxy.replication.cursor import Cursor, Mark
+from proxy.replication.cursor import Mark
 from proxy.replication.following import Following
 from tests.net.peer import Call, peer
 from tests.registry_store.ground import A, Heard, ManualClock

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from proxy.events.cursor import Cursor
 from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.registry.sidecar import Sidecar
-from proxy.replication.cursor import Cursor, Mark
+from proxy.replication.cursor import Mark
 from proxy.replication.journal import Journal
 from proxy.replication.work import Job, Kind, Target, Trigger
 from tests.registry_store.ground import ManualClock

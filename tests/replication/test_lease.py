@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import TagDeleted
 from proxy.net.hub import CursorGone, HubRefused, HubUnavailable
 from proxy.oci.reference import Tag
-from proxy.replication.cursor import Cursor
 from proxy.replication.lease import NOT_PROVEN_SECONDS, Lease, answer_of
 from proxy.replication.pace import Pace
 from tests.registry_store.ground import A, Heard, ManualClock

@@ -1,5 +1,7 @@
 """The plan: which events make which jobs, and what is in scope."""
 
+from dataclasses import replace
+
 import pytest
 
 from proxy.events.event import (
@@ -46,6 +48,22 @@ def test_an_event_makes_jobs(event: Event, jobs: list[object]) -> None:
     made = jobs_of(event, 7.0, scope=SCOPE)
     assert [(job.target.kind, job.target.reference, job.is_deletion) for job in made] == jobs
     assert {job.event_at for job in made} <= {7.0}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ManifestPushed(IN, TAG, DIGEST),
+        ManifestPushed(IN, None, DIGEST),
+        BlobPushed(IN, DIGEST),
+        TagDeleted(IN, TAG),
+        ManifestDeleted(IN, DIGEST, TAG),
+        RepositoryDeleted(IN),
+    ],
+)
+def test_what_is_excluded_makes_no_jobs(event: Event) -> None:
+    """Of a repository that is excluded nothing is looked at, whatever is said of it."""
+    assert jobs_of(event, 7.0, scope=replace(SCOPE, excluded=frozenset({IN}))) == []
 
 
 def test_with_platforms_no_layer_comes_before_its_image() -> None:

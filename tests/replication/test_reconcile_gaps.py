@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from proxy.replication.cursor import Cursor
+from proxy.events.cursor import Cursor
 from proxy.telemetry.labels import RoundEnd
 from tests.fills.conftest import store
 from tests.replication.copying import REPOSITORY, Told, told

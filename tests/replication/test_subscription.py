@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from proxy.events.cursor import Cursor
 from proxy.events.event import BlobPushed, TagDeleted
 from proxy.net.hub import CursorGone, HubRefused, HubUnavailable
 from proxy.net.sse import ServerEvent
 from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError, StoreUnavailable
 from proxy.oci.reference import Tag
-from proxy.replication.cursor import Cursor, Mark
+from proxy.replication.cursor import Mark
 from proxy.replication.intake import Intake
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks
@@ -43,6 +44,7 @@ class World:
     runs: int = 1
     marks: Marks = field(init=False)
     lease: Lease = field(init=False)
+    intake: Intake = field(init=False)
     subscription: Subscription = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,10 +52,10 @@ class World:
         self.marks = Marks(self.clock)
         self.clock.pass_(1)
         self.lease = Lease(self.hub, self.clock, log)
-        intake = Intake(self.journal, self.marks, self.lease, self._note_effect, log)
+        self.intake = Intake(self.journal, self.marks, self.lease, self._note_effect, log)
         owner = Owner(self._note_settings, self.refusals.append)
         pace = Pace(random=random.Random(1), pause=self._pause)
-        self.subscription = Subscription(self.hub, intake, self.clock, log, owner, pace)
+        self.subscription = Subscription(self.hub, self.intake, self.clock, log, owner, pace)
 
     async def _note_effect(self) -> None:
         self.effects += 1
@@ -106,6 +108,19 @@ async def test_it_goes_on_behind_the_journals_place(world: World):
     assert world.journal.batches == [3], "what came together is one transaction"
     assert world.journal.started_over == []
     assert [each.event for each in world.journal.taken] == EVENTS[2:5]
+
+
+async def test_what_is_for_another_region_moves_the_place_alone(world: World):
+    """A replay for another region's replica marks nothing, asks for nothing, and is behind us."""
+    world.journal.at = Cursor("one", 0)
+    world.intake.region = "ap-here"
+    world.hub.log(*EVENTS[:3])
+    world.hub.only = {2: "ap-there", 3: "ap-here"}
+    await world.subscription.follow()
+    assert [each.event for each in world.journal.taken] == [EVENTS[0], None, EVENTS[2]]
+    assert (await world.journal.cursor(), world.journal.started_over) == (Cursor("one", 3), [])
+    dirty = [world.marks.is_dirty(A, each.tag, world.clock.now()) for each in EVENTS[:3]]
+    assert dirty == [True, False, True]
 
 
 async def test_an_event_is_known_before_its_place(world: World):

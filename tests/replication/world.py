@@ -12,7 +12,7 @@ import pytest
 from config import Address, Duration, ReplicationSource, Settings
 from config.replication import ReplicationSettings
 from config.settings import ListenSettings, PrimarySettings, StoreSettings
-from proxy.replication.cursor import Cursor
+from proxy.events.cursor import Cursor
 from tests.fills.in_process import AdvancedClock
 from tests.replication.brisk import make_brisk
 from tests.replication.hub_lives import HubLives

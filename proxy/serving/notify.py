@@ -1,4 +1,4 @@
-"""What a service manager is told of the replica's state (sd_notify), where it asked for it."""
+"""What a service manager is told of the state of a service (sd_notify), where it asked for it."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ def reloading() -> None:
 
 
 def stopping() -> None:
-    """Say that the replica drains."""
+    """Say that it drains."""
     _notify("STOPPING=1")
 
 
