@@ -56,14 +56,14 @@ class Locations:
         if self._path is None:
             return None
         try:
-            seen = _stamp(os.stat(self._path))  # noqa: PTH116 -- beside fstat below
+            seen = _stamp(self._path.stat())
             if seen != self._seen:
-                self._database = _read(self._path)
                 self._seen, self._problem = seen, None
+                self._database = _read(self._path)
         except OSError as exc:
             self._seen, self._problem = None, f"{self._path}: {exc.strerror}"
         except DatabaseUnusable as exc:
-            self._seen, self._problem = seen, f"{self._path}: {exc}"
+            self._problem = f"{self._path}: {exc}"
         return self._problem
 
     @property
