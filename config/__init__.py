@@ -24,7 +24,7 @@ from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.secrets import sender_secrets
 from config.settings import Settings, TagPolicy
-from config.values import Address, ByteSize, Duration, Secret, parse_duration
+from config.values import Address, ByteSize, Duration, Secret, parse_duration, parse_network
 
 __all__ = [
     "Address",
@@ -54,6 +54,7 @@ __all__ = [
     "load",
     "load_hub",
     "parse_duration",
+    "parse_network",
     "read_canary_password",
     "read_password",
     "read_sentinel_password",
