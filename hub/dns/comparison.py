@@ -52,10 +52,11 @@ class Report:
 
 def compare(name: str, server: Server, state: GeoState, nearness: Nearness) -> Report:
     """Ask a server for all regions. Blocks."""
-    zone = {kind: server.ask(name, kind) for kind in ("SOA", "NS")}
-    if zone["SOA"].status in IS_ABSENT:
-        return Report((), (_absent(zone["SOA"]),), (), is_reachable=False)
-    problems = list(_zone_problems(zone))
+    soa = server.ask(name, "SOA")
+    if soa.status in IS_ABSENT:
+        problem = f"the server can't be asked: {_said(soa)}"
+        return Report((), (problem,), (), is_reachable=False)
+    problems = list(_zone_problems({"SOA": soa, "NS": server.ask(name, "NS")}))
     notes: list[str] = []
     seen: list[Seen] = []
     for region in state.catalogue.regions:
@@ -165,7 +166,3 @@ def _family_notes(state: GeoState) -> Iterator[str]:
 
 def _said(reply: Reply) -> str:
     return f"{reply.status}, {reply.detail}" if reply.detail else f"{reply.status}"
-
-
-def _absent(reply: Reply) -> str:
-    return f"the server can't be asked: {_said(reply)}"
