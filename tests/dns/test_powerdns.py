@@ -12,6 +12,7 @@ from tests.dns.powerdns import NAME, REMOTE, PowerDns, powerdns
 from tests.dns.serving import program
 from tests.dns.stub_hub import REGIONS, StubHub, geo_document, stub_hub
 from tests.dns.wire import IP_AND_UDP_BYTES, ask, flood, question, spoofed, subnet_option
+from tests.support.command_line import Proxima
 from tests.support.fixtures import require
 from tests.support.metrics import Metrics
 from tests.support.processes import Process, running, tail
@@ -173,6 +174,18 @@ def test_another_zone_never_reaches_the_backend(site: Site) -> None:
     assert calls() - before <= refreshes
     site.dns.dig("A")
     assert calls() - before >= 1
+
+
+def test_the_check_finds_it_good(site: Site, proxima: Proxima) -> None:
+    """What `proxima dns check` expects is what this server answers, also while a region is down."""
+    token = Path(site.process.program.log).with_name("token")
+    words = ("--hub", site.hub.url, "--token-file", token)
+    for standing in ("up", "down"):
+        site.hub.stand(eu_frankfurt=standing)
+        site.settle()
+        outcome = proxima("dns", "check", NAME, "--server", f"127.0.0.1:{site.dns.port}", *words)
+        assert outcome.status == 0, outcome.output
+    assert "eu-frankfurt -> " in outcome.output
 
 
 # --- what may not be kept -------------------------------------------------------------------------
