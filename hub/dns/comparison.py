@@ -68,7 +68,6 @@ def compare(name: str, server: Server, state: GeoState, nearness: Nearness) -> R
         replies = {kind: server.ask(name, kind, view.subnet) for kind in FAMILIES}
         seen.append(_judged(view, expected, replies, state))
     problems += _subnet_problems(seen)
-    notes += _family_notes(state)
     return Report(tuple(seen), tuple(problems), tuple(notes))
 
 
@@ -148,20 +147,6 @@ def _subnet_problems(seen: list[Seen]) -> Iterator[str]:
             "no answer says for which subnet it holds (ECS scope): resolvers will give it to "
             "clients of other regions"
         )
-
-
-def _family_notes(state: GeoState) -> Iterator[str]:
-    for kind, version in FAMILIES.items():
-        without = [
-            each.name
-            for each in state.catalogue.regions
-            if not any(address.version == version for address in each.addresses)
-        ]
-        if without and len(without) < len(state.catalogue.regions):
-            yield (
-                f"{kind}: not in {', '.join(without)}; resolvers may tell that to clients of other "
-                f"regions too, for {state.ttl_seconds} s at most, since it names no subnet"
-            )
 
 
 def _said(reply: Reply) -> str:

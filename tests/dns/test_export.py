@@ -21,7 +21,7 @@ DOMAIN = "registry.example.com"
 CATALOGUE = """\
 default = "ap-singapore"
 [regions.ap-singapore]
-addresses = ["203.0.113.5"]
+addresses = ["203.0.113.5", "2001:db8:9::1"]
 host = "sg.registry.example.com"
 networks = ["10.1.0.0/16"]
 fallback = ["eu-frankfurt"]
@@ -29,7 +29,7 @@ drain = false
 [regions.eu-frankfurt]
 addresses = ["203.0.113.17", "2001:db8:17::1"]
 [regions.ap-tokyo]
-addresses = ["203.0.113.25"]
+addresses = ["203.0.113.25", "2001:db8:25::1"]
 """
 
 
@@ -98,7 +98,7 @@ def test_one_region_and_json(proxima: Proxima, catalogue: Path) -> None:
         for each in document["regions"]["ap-tokyo"]["records"]
         if each["name"] == DOMAIN
     ]
-    assert shared == ["203.0.113.25"]
+    assert shared == ["203.0.113.25", "2001:db8:25::1"]
     assert len(json.loads(proxima(*words, "--format", "json").output)["regions"]) == 3
 
 

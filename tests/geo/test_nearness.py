@@ -63,14 +63,10 @@ def test_blocks_as_by_looking_at_all(networks, data):
     table = Blocks(networks, lambda chain: chain)
     probes = [data.draw(addresses)]
     for each in networks:
-        for value in (
-            int(each.network_address) - 1,
-            int(each.network_address),
-            int(each.broadcast_address),
-            int(each.broadcast_address) + 1,
-        ):
-            if 0 <= value < 1 << each.max_prefixlen:
-                probes.append(type(each.network_address)(value))
+        first, last = int(each.network_address), int(each.broadcast_address)
+        edges = (first - 1, first, last, last + 1)
+        kind = type(each.network_address)
+        probes += [kind(edge) for edge in edges if 0 <= edge < 1 << each.max_prefixlen]
     for probe in probes:
         assert table.find(probe) == _chain(networks, probe)
 
@@ -94,8 +90,8 @@ def worlds(draw):
                 fallback=tuple(draw(st.lists(st.sampled_from(others), max_size=2, unique=True))),
             )
         )
-        if draw(st.booleans()):
-            linked[name] = tuple(draw(st.lists(any_blocks, max_size=2, unique=True)))
+    for name in draw(st.lists(st.sampled_from(NAMES), max_size=3, unique=True)):
+        linked[name] = tuple(draw(st.lists(any_blocks, max_size=2, unique=True)))
     standings = draw(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(list(Standing))))
     place = draw(
         st.sampled_from([None, LINKOPING, Place(Coordinates(-6, 106), "ID", is_country=True)])
@@ -201,7 +197,8 @@ WORLD = catalogue(SINGAPORE, JAKARTA, TOKYO, FRANKFURT)
         ("89.160.20.112", {}, {}, "eu-frankfurt", By.DATABASE, "nearest"),
         ("9.9.9.9", {}, {}, "ap-singapore", By.DEFAULT, "nobody knows where it is: the default"),
         (None, {}, {}, "ap-singapore", By.DEFAULT, "nobody knows where it is: the default"),
-        ("10.1.7.3", {"ap-jakarta": DOWN}, {}, "eu-frankfurt", By.NETWORK, "ap-jakarta is down: spread"),
+        ("10.1.7.3", {"ap-jakarta": DOWN}, {}, "eu-frankfurt", By.NETWORK,
+         "ap-jakarta is down: spread"),
         ("10.1.2.3", {"ap-singapore": DRAINED}, {}, "ap-jakarta", By.NETWORK,
          "ap-singapore is drained: spread"),
         ("10.1.2.3", {"ap-singapore": DOWN, "ap-jakarta": DOWN}, {}, "ap-tokyo", By.NETWORK,
@@ -213,7 +210,8 @@ WORLD = catalogue(SINGAPORE, JAKARTA, TOKYO, FRANKFURT)
         ("10.1.2.3", dict.fromkeys(NAMES, DRAINED), {}, "ap-singapore", By.NETWORK,
          "all look down: the nearest anyway"),
         # Linked networks locate, and close their region to all others.
-        ("10.9.1.1", {}, {"ap-tokyo": "10.9.0.0/16"}, "ap-tokyo", By.NETWORK, "network 10.9.0.0/16"),
+        ("10.9.1.1", {}, {"ap-tokyo": "10.9.0.0/16"}, "ap-tokyo", By.NETWORK,
+         "network 10.9.0.0/16"),
         ("10.3.1.1", {}, {"ap-tokyo": "10.9.0.0/16"}, "ap-singapore", By.NETWORK,
          "ap-tokyo is closed to it: nearest that is open"),
         ("89.160.20.112", {}, {"eu-frankfurt": "10.9.0.0/16"}, "ap-tokyo", By.DATABASE, "nearest"),
@@ -236,7 +234,7 @@ def test_who_goes_where(client, standings, linked, answer, by, reason):
 
 
 def test_distances_are_told():
-    """A located client is told how far each region is, the answer first and those that refuse last."""
+    """A located client is told how far each region is; those that refuse it come last."""
     situation = Situation(linked={"ap-tokyo": blocks("10.9.0.0/16")})
     ranking = Nearness(WORLD, situation, lambda _: LINKOPING).rank(ip_address("89.160.20.112"))
     assert names_of(ranking.regions) == ["eu-frankfurt", "ap-singapore", "ap-jakarta", "ap-tokyo"]
@@ -253,6 +251,16 @@ def test_from_a_region():
     closed = Situation({"ap-tokyo": DOWN}, {"ap-singapore": blocks("10.9.0.0/16")})
     ranking = Nearness(WORLD, closed, nowhere, spread=1).rank_from(TOKYO)
     assert (ranking.answer, ranking.reason) == (JAKARTA, "ap-tokyo is down: spread")
+
+
+@given(worlds(), worlds(), addresses)
+def test_another_situation(world, other, client):
+    """The decision made over for another situation is the one made anew for it."""
+    known, situation, place = world
+    for later in (other[1], Situation(other[1].standings, situation.linked)):
+        anew = Nearness(known, later, lambda _: place)
+        made_over = Nearness(known, situation, lambda _: place).in_situation(later)
+        assert made_over.rank(client) == anew.rank(client)
 
 
 def test_drain_of_the_catalogue():

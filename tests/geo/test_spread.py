@@ -38,7 +38,7 @@ def test_shares_are_the_weights(standing):
 
 @pytest.mark.parametrize("second", ["ap-tokyo", "ap-jakarta", "ap-hongkong"])
 def test_only_the_clients_of_the_next_failure_move(second):
-    """When one of those who took over fails too, its clients alone move, to all three of the next."""
+    """When one of those who took over fails too, its clients alone move, to all of the next."""
     before, after = answers("ap-singapore"), answers("ap-singapore", second)
     moved = {each for each in CLIENTS if before[each] != after[each]}
     assert moved == {each for each in CLIENTS if before[each] == second}
