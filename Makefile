@@ -14,7 +14,8 @@ demo_programs := docker-registry skopeo pdns_server=pdns-server dig=bind9-dnsuti
 	/var/lib/dpkg/info/pdns-backend-remote.list=pdns-backend-remote
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd \
-	pdns_server=pdns-server /usr/share/doc/pdns-backend-remote/copyright=pdns-backend-remote dig=bind9-dnsutils
+	pdns_server=pdns-server dig=bind9-dnsutils \
+	/usr/lib/x86_64-linux-gnu/pdns/libremotebackend.so=pdns-backend-remote
 bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev
 
 # A package is checked from its first module on.

@@ -78,24 +78,29 @@ class PowerDns:
         return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
+def program_of(folder: Path, port: int, backend: str, **settings: object) -> Program:
+    """Give the command; an underscore in a setting's name is a hyphen."""
+    given = {
+        "config_dir": SETTINGS,
+        "socket_dir": folder,
+        "local_address": ",".join(LISTENS_ON),
+        "local_port": port,
+        "remote_connection_string": f"http:url={backend},post=1,post_json=1,timeout=1000",
+        **settings,
+    }
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    plain = ("--daemon=no", "--guardian=no", "--write-pid=no")
+    return Program(("pdns_server", *plain, *words), folder / "pdns.log")
+
+
 @contextmanager
 def powerdns(folder: Path, backend: str, **settings: object) -> Iterator[PowerDns]:
-    """Run it in front of a backend; an underscore in a setting's name is a hyphen."""
+    """Run it in front of a backend."""
     with claimed_port() as port:
-        given = {
-            "config_dir": SETTINGS,
-            "socket_dir": folder,
-            "local_address": ",".join(LISTENS_ON),
-            "local_port": port,
-            "remote_connection_string": f"http:url={backend},post=1,post_json=1,timeout=1000",
-            **settings,
-        }
-        words = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-        log = folder / "pdns.log"
-        plain = ("--daemon=no", "--guardian=no", "--write-pid=no")
-        service = Service(Program(("pdns_server", *plain, *words), log), port)
+        program = program_of(folder, port, backend, **settings)
+        service = Service(program, port)
         try:
             service.start()
-            yield PowerDns(service, port, log)
+            yield PowerDns(service, port, program.log)
         finally:
             service.stop()

