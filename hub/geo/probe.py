@@ -182,11 +182,18 @@ def _failed(exc: Exception) -> ProbeFailed:
         cause = exc.__cause__
         if isinstance(cause, aiohttp.ClientSSLError):
             return ProbeFailed(f"TLS: {_reason(cause)}")
-        told = "no answer in time" if isinstance(cause, TimeoutError) else f"no answer: {cause}"
-        return ProbeFailed(told, Outcome.SILENT)
+        return ProbeFailed(_silence(cause), Outcome.SILENT)
     if isinstance(exc, BadGateway):
         return ProbeFailed(exc.message)
     return ProbeFailed(f"the answer can't be followed: {exc}")
+
+
+def _silence(cause: BaseException | None) -> str:
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return f"no answer: {cause.strerror}"  # its text names what doesn't matter here, too
+    return f"no answer: {cause}"
 
 
 def _reason(error: aiohttp.ClientSSLError) -> str:
