@@ -20,6 +20,8 @@ from tests.support.processes import Process, running, tail
 from tests.support.registry_client import RegistryClient
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.xdist_group("powerdns")  # one server for all of them
+
 SINGAPORE = ["203.0.113.5"]
 SINGAPORE_6 = ["2001:db8:9::1"]
 FRANKFURT = ["203.0.113.17"]
