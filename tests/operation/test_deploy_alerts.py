@@ -57,6 +57,8 @@ HEALTHY: Mapping[str, str] = {
     'proxima_hub_region_drained{region="ap-singapore"}': "0",
     'proxima_hub_region_drained{region="ap-jakarta"}': "1",
     "proxima_hub_regions_refused": "0",
+    'proxima_clients_refused_total{reason="outside"}': "0+60",
+    'proxima_clients_refused_total{reason="unknown"}': "3",
     'proxima_proxy_headers_refused_total{reason="left"}': "0+60",
     'proxima_proxy_headers_refused_total{reason="malformed"}': "5",
 }
@@ -134,6 +136,11 @@ CASES = (
         9,
     ),
     Case("ProximaFewDescriptors", {'process_open_fds{job="proxima"}': "900"}, 6, 4),
+    Case(
+        "ProximaNetworksUnknown",
+        {'proxima_clients_refused_total{reason="unknown"}': "3+1"},
+        2,
+    ),
     Case(
         "ProximaConnectionsRefused",
         {'proxima_proxy_headers_refused_total{reason="malformed"}': "5+1"},
