@@ -51,7 +51,7 @@ test: test-programs $(ready)
 	@$(bin)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 soak: test-programs $(ready)
-	@PROXIMA_SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py \
+	@SOAK=1 $(bin)/python -m pytest -n $(WORKERS) tests/faults_disk tests/fills/test_state_machine.py \
 		tests/replication/test_lossy_primary.py tests/replication/test_convergence.py $(ARGS)
 
 check: $(ready)

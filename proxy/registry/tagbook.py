@@ -100,6 +100,16 @@ class TagBook:
 
         It counts as checked when the primary was asked: what came of that may have taken long.
         """
+        with suppress(StoreUnavailable):
+            return await self.keep(repository, tag, digest, asked_at)
+        return True
+
+    async def keep(self, repository: Repository, tag: Tag, digest: Digest, asked_at: float) -> bool:
+        """Do what `apply` does, where the link has to last: a copy isn't done before.
+
+        Raises: StoreUnavailable: the disk took nothing; until a restart the tag is known all the
+                same.
+        """
         return await self._apply((repository, tag), TagState(digest, asked_at, asked_at))
 
     async def pushed(
@@ -109,10 +119,10 @@ class TagBook:
 
         False: an answer stays that was asked for meanwhile; which of both is older isn't known.
         """
-        now = self._clock.now()
-        return await self._apply(
-            (repository, tag), TagState(digest, began_at, began_at, pushed_at=now)
-        )
+        state = TagState(digest, began_at, began_at, pushed_at=self._clock.now())
+        with suppress(StoreUnavailable):
+            return await self._apply((repository, tag), state)
+        return True
 
     async def _apply(self, key: Key, fresh: TagState) -> bool:
         await self.known(*key)  # what has left memory may be newer
@@ -121,17 +131,24 @@ class TagBook:
     async def _become(self, key: Key, fresh: TagState) -> bool:
         """Let a state be known, the disk first: what was shown once must not be older after a
         crash. A disk that takes nothing keeps it from nobody.
+
+        Raises: StoreUnavailable: that happened.
         """
+        refused: StoreUnavailable | None = None
         lock = self._lock(key)
         async with lock:
             if self._is_overtaken(key, fresh):
                 return False
-            with suppress(StoreUnavailable):
+            try:
                 await self._write(key, fresh)
+            except StoreUnavailable as exc:
+                refused = exc
             if self._is_overtaken(key, fresh):  # it was dropped meanwhile
                 return False
             self._states.put(key, fresh)
-            return True
+        if refused is not None:
+            raise refused
+        return True
 
     def _is_overtaken(self, key: Key, fresh: TagState) -> bool:
         """Say whether something newer than *fresh* is known."""

@@ -110,7 +110,7 @@ class Referring:
         pull = ManifestPull(repository, tag, self._means.caller)
         fetched = await self._means.fetcher.manifest(pull)
         await copy.of(fetched)
-        await self._book.apply(repository, tag, fetched.manifest.descriptor.digest, asked_at)
+        await self._book.keep(repository, tag, fetched.manifest.descriptor.digest, asked_at)
 
     # --- who refers -------------------------------------------------------------------------------
 

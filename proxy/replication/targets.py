@@ -142,7 +142,7 @@ class Targets:
         copy = self._copy(job)
         copied = await copy.of(fetched)
         digest = fetched.manifest.descriptor.digest
-        if not await self._book.apply(repository, tag, digest, asked_at):
+        if not await self._book.keep(repository, tag, digest, asked_at):
             raise NotYet(0, "the tag changed meanwhile")
         return await self._with_referrers(job, copy, copied)
 

@@ -199,7 +199,7 @@ async def replicate(bench: Bench) -> None:
     whole = (ground.store, ground.fill, fetcher, bringer, ANONYMOUS)
     means = Means(*whole, never_evicted, asyncio.Semaphore(4), Ahead())
     await Copy(means, A, (), returns_evicted=True).of(fetched)
-    await bench.book.apply(A, TAG, Digest.of(MANIFEST), clock.now())
+    assert await bench.book.keep(A, TAG, Digest.of(MANIFEST), clock.now())
     assert await journal.done(job)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.faults_disk.aftermath import check
 
-IS_SOAK = os.environ.get("PROXIMA_SOAK", "") not in ("", "0")
+IS_SOAK = os.environ.get("SOAK", "") not in ("", "0")
 MAY_DANGLE = {"delete", "evict", "mend", "purge", "retag"}
 
 Hit = Callable[[Path, int], bool]

@@ -1,7 +1,7 @@
 """kill -9 before the N-th system call of the store's work, N from 1 until the work ends untouched.
 
 `make test` sweeps a fill and a push over every call that changes something on disk, and samples
-the others. With PROXIMA_SOAK=1 in the environment every work of the driver is swept over every
+the others. With SOAK=1 in the environment every work of the driver is swept over every
 call (some 2,000 kills, a few minutes).
 """
 
