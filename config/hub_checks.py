@@ -18,6 +18,11 @@ class HubSecrets:
     operators: tuple[Secret, ...]
     dns_servers: tuple[Secret, ...] = ()
 
+    @property
+    def readers_of_regions(self) -> tuple[Secret, ...]:
+        """Those with which one may read where clients go."""
+        return (*self.dns_servers, *self.operators)
+
 
 def hub_secrets(settings: HubSettings) -> HubSecrets:
     """Give the hub's secrets. Raises: ConfigError: with every one that is missing or weak."""

@@ -66,10 +66,14 @@ class GeoSettings:
         "Password of `canary_username`, instead of `canary_password_file`."
     )
     token_file: Path | None = optional(
-        path(), "File with the token of DNS servers, which may read `/v1/geo` and nothing else."
+        path(),
+        "File with the token of DNS servers, which may read `/v1/geo` and nothing else.",
+        reload=True,
     )
     token: Secret | None = secret_text("The token, instead of `token_file`.")
     next_token_file: Path | None = optional(
-        path(), "File with a second token that counts as well, for the time of a rotation."
+        path(),
+        "File with a second token that counts as well, for the time of a rotation.",
+        reload=True,
     )
     next_token: Secret | None = secret_text("The second token, instead of `next_token_file`.")

@@ -149,6 +149,7 @@ class Hub:
             receiving.signature_window,
         )
         operators = Operators(each.reveal() for each in secrets.operators)
+        dns_servers = Operators(each.reveal() for each in secrets.readers_of_regions)
         self._subscriptions = Subscriptions(
             self._log, self._feed, self._members, settings.subscription.max_streams
         )
@@ -158,6 +159,7 @@ class Hub:
             Parts(
                 authenticity,
                 operators,
+                dns_servers,
                 self._log,
                 self._feed,
                 self._subscriptions,
@@ -169,7 +171,7 @@ class Hub:
         return described(
             [
                 *self._regional.routes(self._feed, operators),
-                *self._geo_routes(secrets, operators),
+                *self._geo_routes(operators, dns_servers),
                 *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
                 *ReceivingVerbs(intake, parked, operators).routes(),
                 *self._subscriptions.routes(),
@@ -177,10 +179,8 @@ class Hub:
             ]
         )
 
-    def _geo_routes(self, secrets: HubSecrets, operators: Operators) -> list[web.RouteDef]:
+    def _geo_routes(self, operators: Operators, dns_servers: Operators) -> list[web.RouteDef]:
         geographic, instances = self._geographic, self._regional.instances
-        both = (*secrets.dns_servers, *secrets.operators)
-        dns_servers = Operators(each.reveal() for each in both)
         networks = NetworkRoutes(
             self._orders,
             geographic.known_regions if geographic else instances.regions,
@@ -293,13 +293,15 @@ class Hub:
     # --- settings that change ---------------------------------------------------------------------
 
     async def reload(self, fresh: HubSettings) -> Change[HubSettings]:
-        """Take over what may change at run time; look at the files of certificate and secrets.
+        """Take over what may change at run time; look at certificate, secrets and catalogue.
 
         Raises: ConfigError: nothing has changed.
         """
         made = await self._reloader.reload(fresh)
         if self._certificates is not None:
             await asyncio.to_thread(self._certificates.reread)
+        if self._geographic is not None:
+            await self._geographic.reload()
         return made
 
     # --- the end ----------------------------------------------------------------------------------

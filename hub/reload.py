@@ -23,6 +23,7 @@ class Parts:
 
     senders: Authenticity
     operators: Operators
+    dns_servers: Operators
     log: Log
     feed: Feed
     subscriptions: Subscriptions
@@ -56,6 +57,7 @@ class Reloader:
         parts = self._parts
         parts.senders.trust(each.reveal() for each in secrets.senders)
         parts.operators.trust(each.reveal() for each in secrets.operators)
+        parts.dns_servers.trust(each.reveal() for each in secrets.readers_of_regions)
         parts.log.limits = log_limits(settings)
         parts.subscriptions.max_streams = settings.subscription.max_streams
         parts.leases.seconds = settings.lease.seconds

@@ -32,6 +32,8 @@ VALUES: dict[str, object] = {
     "lease.seconds": "7s",
     "admin.token_file": None,
     "admin.next_token_file": None,
+    "geo.token_file": None,
+    "geo.next_token_file": None,
     "replicas.unreachable_after": "7s",
     "replicas.drain_limit": "7s",
     "replicas.keep_deleted": "7s",
@@ -49,6 +51,12 @@ VALUES: dict[str, object] = {
     "log.level": "warning",
 }
 """Other values than the defaults; the files are tried with processes, below."""
+
+CATALOGUE = """\
+default = "ap-singapore"
+[regions.ap-singapore]
+addresses = ["192.0.2.1"]
+"""
 
 
 def held(hub: Hub) -> dict[str, object]:
@@ -115,6 +123,22 @@ async def test_what_waits_for_a_restart_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"admin\.next_token"):
             await place.hub.reload(bad)
         assert held(place.hub)["lease.seconds"] == 30
+
+
+async def test_a_reload_reads_the_regions_and_who_may_read_them(tmp_path: Path) -> None:
+    """The catalogue and the tokens of DNS servers are read again at once, the operators' too."""
+    catalogue, tokens = tmp_path / "regions.toml", (tmp_path / "old", tmp_path / "new")
+    catalogue.write_text(CATALOGUE)
+    for path, secret in zip(tokens, (OTHER, OTHER[::-1]), strict=True):
+        path.write_text(secret)
+    given = {"geo__catalogue": str(catalogue), "geo__reread": "1h"}
+    async with serving_hub(tmp_path, **given, geo__token_file=str(tokens[0])) as (hub, api):
+        assert (await api.ask("GET", "/v1/geo", token=OTHER)).status == 200
+        catalogue.write_text(CATALOGUE.replace("192.0.2.1", "192.0.2.99"))
+        await hub.reload(api_settings(tmp_path, **given, geo__token_file=str(tokens[1])))
+        assert (await api.ask("GET", "/v1/geo", token=OTHER)).status == 401
+        told = (await api.ask("GET", "/v1/geo", token=OTHER[::-1])).document
+        assert told["catalogue"]["regions"]["ap-singapore"]["addresses"] == ["192.0.2.99"]
 
 
 # --- as a process ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from proxy.oci.digest import Digest
+from proxy.oci.errors import StoreUnavailable
 from proxy.oci.reference import Tag
 from proxy.registry import durable
 from proxy.registry.sidecar import Sidecar
@@ -214,6 +215,22 @@ async def test_what_the_disk_missed_it_learns_at_the_next_check(book, restarted,
         assert (await book.known(A, TAG)).digest == NEW
         assert (await restarted().known(A, TAG)).digest == OLD
     await book.apply(A, TAG, NEW, 3.0)
+    assert (await restarted().known(A, TAG)).digest == NEW
+
+
+async def test_what_has_to_last_says_that_the_disk_took_nothing(book, restarted, monkeypatch):
+    """C21: a copied tag whose link isn't on disk is answered, and its copy isn't done."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(durable, "write_file", refuse)
+        with pytest.raises(StoreUnavailable):
+            await book.keep(A, TAG, NEW, 1.0)
+    assert (await book.known(A, TAG)).digest == NEW
+    assert await restarted().known(A, TAG) is None
+    assert await book.keep(A, TAG, NEW, 2.0)
     assert (await restarted().known(A, TAG)).digest == NEW
 
 
