@@ -10,13 +10,14 @@ WORKERS ?= auto
 ARGS ?=
 
 # Programs a verb starts, as PROGRAM or PROGRAM=DEBIAN-PACKAGE.
-demo_programs := docker-registry skopeo pdns_server=pdns-server dig=bind9-dnsutils \
+dns_programs := pdns_server=pdns-server dig=bind9-dnsutils \
 	/var/lib/dpkg/info/pdns-backend-remote.list=pdns-backend-remote
+demo_programs := docker-registry skopeo $(dns_programs)
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd \
-	pdns_server=pdns-server dig=bind9-dnsutils \
-	/usr/lib/x86_64-linux-gnu/pdns/libremotebackend.so=pdns-backend-remote
-bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev
+	ip=iproute2 nft=nftables $(dns_programs)
+bench_programs := docker-registry skopeo nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev dnsperf \
+	/var/lib/dpkg/info/pdns-backend-geoip.list=pdns-backend-geoip $(dns_programs)
 
 # A package is checked from its first module on.
 packages := config geo hub loadtest proxy tests/support

@@ -10,7 +10,8 @@ from tests.support.processes import Program, Service, run
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = PROJECT / "deploy" / "powerdns"
-REMOTE = "/usr/lib/x86_64-linux-gnu/pdns/libremotebackend.so"
+REMOTE = "/var/lib/dpkg/info/pdns-backend-remote.list"
+"""There once the remote backend is: its own path has the machine's name in it."""
 LISTENS_ON = ("127.0.0.1", "::1")
 """Clients ask from any address of 127.0.0.0/8."""
 NAME = "registry.example.com"
