@@ -62,13 +62,14 @@ class Site:
 def running_site(folder: Path) -> Iterator[Site]:
     """Run one of each."""
     with stub_hub() as hub, running(program(folder, hub, {})) as process:
-        ready = wait_until(lambda: _ready_line(folder / "dns.jsonl"), 30, "the process is ready")
+        ready = wait_until(lambda: ready_line(folder / "dns.jsonl"), 30, "the process is ready")
         with powerdns(folder, f"http://{ready['backend']}/dns") as dns:
             yield Site(hub, process, dns, f"http://{ready['ops']}")
         assert process.is_running, tail(folder / "dns.err")
 
 
-def _ready_line(log: Path) -> dict[str, Any] | None:
+def ready_line(log: Path) -> dict[str, Any] | None:
+    """Give what a process said when it was ready; None: not yet."""
     if not log.exists():
         return None
     lines = [json.loads(line) for line in log.read_text().rpartition("\n")[0].splitlines()]

@@ -2,29 +2,37 @@
 
 import argparse
 import asyncio
+import json
 import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from config.dns import DnsListenSettings
 from config.docs import ROOT
 from config.hub import HubListenSettings
 from config.settings import ListenSettings
 from hub.cli import main as hub_main
 from hub.cli import serve
+from hub.dns.cli import main as dns_main
+from hub.dns.cli import serve as dns_serve
 from proxy.cli import replica as replica_verb
 from proxy.cli.parser import parse_arguments
+from tests.dns.powerdns import NAME
+from tests.dns.serving import program
+from tests.dns.site import ready_line
+from tests.dns.stub_hub import stub_hub
 from tests.faults_disk.tracing import Call, calls_in
 from tests.hub.place import ADMIN, pushed
 from tests.hub.process import hub_process
 from tests.support import images
 from tests.support.fixtures import require
 from tests.support.hostile import HostileUpstream, hostile_upstream
-from tests.support.processes import run
+from tests.support.processes import run, running
 from tests.support.pushing import pull, push
 from tests.support.registry_client import RegistryClient
 from tests.support.replica import replica
@@ -121,6 +129,19 @@ def test_the_hubs_command_is_one(monkeypatch: pytest.MonkeyPatch):
     assert getattr(arguments, "database.url") == f"sqlite:///{folder}/hub.db"
 
 
+def test_the_command_beside_dns_is_one(monkeypatch: pytest.MonkeyPatch):
+    """What it starts is a command line that is understood, with the state that it may write."""
+    program, verb, *argv = DNS.value("ExecStart").split()
+    understood: list[argparse.Namespace] = []
+    monkeypatch.setattr(dns_serve, "run", lambda arguments, _: understood.append(arguments) or 0)
+    assert dns_main(argv, asyncio.run) == 0
+    (arguments,) = understood
+    assert (program, verb) == ("/usr/local/bin/proxima", "dns")
+    assert arguments.config == Path("/etc/proxima-dns/dns.toml")
+    folder = f"/var/lib/{DNS.value('StateDirectory')}"
+    assert getattr(arguments, "state.file") == f"{folder}/state.json"
+
+
 def test_it_is_told_to_reload(service: Service):
     """`systemctl reload` sends the signal at which settings are read again."""
     assert service.value("ExecReload").split()[1:] == ["-HUP", "$MAINPID"]
@@ -210,11 +231,33 @@ def _live_as_hub(folder: Path, strace: tuple[str, ...]) -> int:
         return running.process.pid
 
 
+def _live_as_dns(folder: Path, strace: tuple[str, ...]) -> int:
+    """A hub that is looked up and followed, calls of PowerDNS, its database looked at, a drain."""
+    with stub_hub() as hub:
+        made = program(folder, hub, {"PROXIMA_DNS_HUB__URL": f"http://localhost:{hub.port}"})
+        words = tuple(each for each in made.argv if each not in ("--hub", hub.url))
+        log = folder / "dns.jsonl"
+        with running(replace(made, argv=(*strace, *words))) as process:
+            ready = wait_until(lambda: ready_line(log), 30, "the process is ready")
+            lookup = {"qname": f"{NAME}.", "qtype": "ANY", "remote": "127.1.0.9"}
+            call = json.dumps({"method": "lookup", "parameters": lookup}).encode()
+            client = RegistryClient(f"http://{ready['backend']}")
+            assert client.request("POST", "/dns", {}, call).json()["result"]
+            assert RegistryClient(f"http://{ready['ops']}").get("/metrics").status == 200
+            process.send(signal.SIGHUP)
+            process.send(signal.SIGTERM)
+            assert process.wait() == 0
+            return process.pid
+
+
 REPLICA = Service("proxima", ListenSettings().drain_limit, _live_as_replica)
 HUB = Service("proxima-hub", HubListenSettings().drain_limit, _live_as_hub)
+DNS = Service("proxima-dns", DnsListenSettings().drain_limit, _live_as_dns)
+WHOLE = {"proxima": "sendfile", "proxima-hub": "fdatasync", "proxima-dns": "fsync"}
+"""A call that each makes once it has done its work."""
 
 
-@pytest.fixture(scope="module", params=[REPLICA, HUB], ids=lambda each: each.name)
+@pytest.fixture(scope="module", params=[REPLICA, HUB, DNS], ids=lambda each: each.name)
 def service(request) -> Service:
     found: Service = request.param
     return found
@@ -236,7 +279,7 @@ def trace(service: Service, tmp_path_factory) -> list[Call]:
 def test_no_call_is_filtered(service: Service, trace: list[Call]):
     """Nothing that is asked of the kernel is outside SystemCallFilter=."""
     called = {call.name for call in trace}
-    assert {"prlimit64", "sendfile" if service is REPLICA else "fdatasync"} <= called, "it is whole"
+    assert {"prlimit64", WHOLE[service.name]} <= called, "it is whole"
     assert called - _allowed_calls(service) == set()
 
 

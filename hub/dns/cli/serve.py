@@ -3,12 +3,12 @@
 import argparse
 import asyncio
 import os
-import signal
 import sys
 
 from config import ConfigError, DnsSettings, load_dns, settings_of
 from hub.dns.app import DnsProcess
 from hub.dns.cli.runner import Runner
+from proxy.serving import life, notify
 from proxy.serving.sockets import as_text
 from proxy.telemetry.logs import EventLog, Level
 
@@ -36,11 +36,7 @@ def _load(arguments: argparse.Namespace) -> DnsSettings | None:
 
 async def _serve(settings: DnsSettings) -> int:
     log = EventLog(sys.stdout.fileno(), Level[settings.log.level.name])
-    stopping, looking = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, looking.set)
+    stopping, hung_up = life.end_signals(), life.hangup_signals()
     process = DnsProcess(settings, log)
     try:
         await process.start()
@@ -54,8 +50,10 @@ async def _serve(settings: DnsSettings) -> int:
         ops=as_text(process.ops_address),
         hub=settings.hub.url,
     )
-    rereading = asyncio.create_task(_reread(process, looking))
+    notify.ready()
+    rereading = asyncio.create_task(_reread(process, hung_up))
     await stopping.wait()
+    notify.stopping()
     rereading.cancel()
     await asyncio.gather(rereading, return_exceptions=True)
     await process.stop()
