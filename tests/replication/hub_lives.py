@@ -119,8 +119,8 @@ async def _renew(url: str) -> None:
 
 async def _trim(place: Place, keep: int) -> None:
     log = place.hub._log
-    before, log._limits = log._limits, Limits(1e9, keep, 0)
+    before, log.limits = log.limits, Limits(1e9, keep, 0)
     try:
         await log.trim()
     finally:
-        log._limits = before
+        log.limits = before
