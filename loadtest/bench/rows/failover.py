@@ -30,7 +30,7 @@ _TIMEOUT_SECONDS = 3.0
 _PATIENCE_SECONDS = 30.0
 _LIMIT_SECONDS = 3 * PROBE_SECONDS + TTL_SECONDS
 _AFTER_SECONDS = 3.0
-_SHARE = 0.99
+_IN_A_ROW = 100
 
 
 class Failover:
@@ -132,21 +132,23 @@ def _is_there(connection: HTTPConnection, geography: Geography) -> bool:
 
 
 def _until_served(pulls: list[Pull], killed_at: float) -> float:
-    """Give the time after the kill from which on 99% of the pulls that begin succeed.
+    """Give the time after the kill from which on, of any hundred pulls in a row, 99 succeed.
 
     Raises: ProgramFailed: none failed at all, so nothing was measured; or it never comes.
     """
     after = [pull for pull in pulls if pull.began_at >= killed_at]
     if all(pull.is_served for pull in after):
         raise ProgramFailed("no pull failed though the region was killed")
-    failed, start = 0, None
-    for index in range(len(after) - 1, -1, -1):
-        failed += not after[index].is_served
-        if failed <= (1 - _SHARE) * (len(after) - index):
-            start = index
-    if start is None:
+    windows = range(len(after) - _IN_A_ROW + 1)
+    bad = [start for start in windows if _failures(after[start : start + _IN_A_ROW]) > 1]
+    first = bad[-1] + 1 if bad else 0
+    if first not in windows:
         raise ProgramFailed("fewer than 99% of pulls succeed at the end")
-    return after[start].began_at - killed_at
+    return after[first].began_at - killed_at
+
+
+def _failures(pulls: list[Pull]) -> int:
+    return sum(not pull.is_served for pull in pulls)
 
 
 def _wait_until_served(geography: Geography, place: Place) -> None:
