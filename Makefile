@@ -12,7 +12,7 @@ ARGS ?=
 # Programs a verb starts, as PROGRAM or PROGRAM=DEBIAN-PACKAGE.
 demo_programs := docker-registry skopeo
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
-	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd
+	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd ip=iproute2 nft=nftables
 bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev
 
 # A package is checked from its first module on.
