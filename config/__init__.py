@@ -1,4 +1,4 @@
-"""The settings of replica and hub: declared once, loaded from file, environment and flags."""
+"""The settings of replica, hub and DNS process: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
 from config.choices import (
@@ -11,9 +11,10 @@ from config.choices import (
 )
 from config.declare import Setting, settings_of
 from config.derived import effective_names
+from config.dns import DnsSettings
 from config.hub import HubSettings
 from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
-from config.loader import given_value, load, load_hub
+from config.loader import given_value, load, load_dns, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.secrets import sender_secrets
@@ -26,6 +27,7 @@ __all__ = [
     "ByteSize",
     "Change",
     "ConfigError",
+    "DnsSettings",
     "Duration",
     "Freshness",
     "HubSecrets",
@@ -46,6 +48,7 @@ __all__ = [
     "given_value",
     "hub_secrets",
     "load",
+    "load_dns",
     "load_hub",
     "parse_duration",
     "read_password",

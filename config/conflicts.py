@@ -34,7 +34,7 @@ def _source_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
     if source == "hub":
         yield from _needs(given, "replication.source", "replication.hub_url")
         yield from _needs(given, "replication.source", "replication.token_file")
-        yield from _open_hub(given)
+        yield from _open_hub(given, "replication.hub_url")
     if source == "notifications":
         yield from _needs(given, "replication.source", "listen.notifications")
         yield from _needs(given, "replication.source", "receiving.secret_file", "receiving.secret")
@@ -50,16 +50,16 @@ def _source_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
         yield from _open_addresses(given, "listen.notifications")
 
 
-def _open_hub(given: Mapping[Key, Given]) -> Iterator[Problem]:
-    """Give a problem if the join token would cross the network as text."""
-    raw = _raw(given, "replication.hub_url")
+def _open_hub(given: Mapping[Key, Given], key: str) -> Iterator[Problem]:
+    """Give a problem if the token would cross the network to the hub as text."""
+    raw = _raw(given, key)
     try:
         url = parse_origin(str(raw))
     except ValueError:
         return
     if url.startswith("http://") and not _is_here(host_of(url)):
         expected = "https, or http of this machine, since others could read the token on the way"
-        yield Problem("replication.hub_url", expected, shown(raw))
+        yield Problem(key, expected, shown(raw))
 
 
 def _is_here(host: str) -> bool:
@@ -107,6 +107,25 @@ def hub_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
     yield from _needs(given, "sentinel.username", "sentinel.repository")
     if not _has(given, "tls.certificate"):
         yield from _open_addresses(given, "listen.api")
+
+
+def dns_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
+    """Give the same of the process beside a DNS server."""
+    yield from _open_hub(given, "hub.url")
+    yield from _strange_addresses(given, "listen.backend")
+    if not _has(given, "zone.nameservers"):
+        yield Problem("zone.nameservers", "the names of one server or more", "nothing")
+
+
+def _strange_addresses(given: Mapping[Key, Given], key: str) -> Iterator[Problem]:
+    """Give a problem if others reach a listener that knows no credentials."""
+    raw = _raw(given, key)
+    try:
+        is_loopback = raw is None or parse_address(str(raw)).ip.is_loopback
+    except ValueError:
+        return
+    if not is_loopback:
+        yield Problem(key, "a loopback address, since it asks for no credentials", shown(raw))
 
 
 def _open_addresses(given: Mapping[Key, Given], key: str) -> Iterator[Problem]:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from config.conflicts import conflicts, hub_conflicts
+from config.conflicts import conflicts, dns_conflicts, hub_conflicts
 from config.declare import Key, Origin, Rule, Setting, prefix_of, sections_of, settings_of
+from config.dns import DnsSettings
 from config.hub import HubSettings
 from config.problems import ConfigError, Problem, shown, unknown
 from config.settings import Settings
@@ -50,6 +51,13 @@ def load_hub(
 ) -> HubSettings:
     """Give the hub's settings, as `load` does; its variables begin with PROXIMA_HUB_."""
     return _load(HubSettings, hub_conflicts, path, environ, overrides)
+
+
+def load_dns(
+    path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]
+) -> DnsSettings:
+    """Give those of the process beside a DNS server; its variables begin with PROXIMA_DNS_."""
+    return _load(DnsSettings, dns_conflicts, path, environ, overrides)
 
 
 def _load(

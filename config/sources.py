@@ -13,6 +13,11 @@ from config.problems import ConfigError, Problem
 OF_THE_HUB = "PROXIMA_HUB_"
 """How the hub's variables begin: a replica beside it has none that begin like that."""
 
+OF_DNS = "PROXIMA_DNS_"
+"""How the variables of the process beside a DNS server begin."""
+
+_OWN = (OF_THE_HUB, OF_DNS)
+
 OF_OPERATORS = frozenset({"PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA_HUB_CA_FILE"})
 """What the verbs that speak to a hub read: no settings, also where a hub runs in the same shell."""
 
@@ -54,7 +59,7 @@ def from_environ(
     for name, text in environ.items():
         if not name.startswith(prefix) or name in OF_OPERATORS or _SERVICE_LINK.fullmatch(name):
             continue
-        if prefix != OF_THE_HUB and name.startswith(OF_THE_HUB):
+        if prefix not in _OWN and name.startswith(_OWN):
             continue
         setting = declared.get(name)
         key = setting.path if setting else (name,)

@@ -9,7 +9,10 @@ from config import Settings, settings_of
 from proxy import __version__
 from proxy.cli import check, client, explain, hub_parser, join, pin, replica, verbs_parser
 
-ELSEWHERE = {"hub": ("hub.cli:main", "run the hub beside the primary, or one of its verbs")}
+ELSEWHERE = {
+    "hub": ("hub.cli:main", "run the hub beside the primary, or one of its verbs"),
+    "dns": ("hub.dns.cli:main", "tell DNS servers where clients go; check what they answer"),
+}
 """Verbs of other programs under this command: what does them, loaded only when it is asked for."""
 
 

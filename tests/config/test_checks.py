@@ -11,6 +11,7 @@ from config import (
     check_files,
     effective_names,
     load,
+    load_dns,
     load_hub,
     read_password,
     warnings,
@@ -18,7 +19,9 @@ from config import (
 from config.docs import ROOT
 
 HUB_EXAMPLE = ROOT / "config" / "examples" / "hub.toml"
-EXAMPLES = sorted(set((ROOT / "config" / "examples").glob("*.toml")) - {HUB_EXAMPLE})
+DNS_EXAMPLE = ROOT / "config" / "examples" / "dns.toml"
+OTHERS = {HUB_EXAMPLE, DNS_EXAMPLE}
+EXAMPLES = sorted(set((ROOT / "config" / "examples").glob("*.toml")) - OTHERS)
 
 
 def settings(**overrides: object) -> Settings:
@@ -36,6 +39,11 @@ def test_examples_load(path: Path) -> None:
 def test_the_hubs_example_loads() -> None:
     """The hub's example loads without problem."""
     assert load_hub(HUB_EXAMPLE, {}, {}).primary.id == "registry-fra"
+
+
+def test_the_dns_process_example_loads() -> None:
+    """So does that of the process beside a DNS server."""
+    assert load_dns(DNS_EXAMPLE, {}, {}).zone.domain == "registry.example.com"
 
 
 def test_there_is_an_example_for_each_kind_of_deployment() -> None:

@@ -4,16 +4,32 @@ import json
 
 import pytest
 
-from config import HubSettings, Setting, Settings, settings_of
-from config.docs import BEGIN, END, ROOT, hub_page, main, page, readme_region, with_region
+from config import DnsSettings, HubSettings, Setting, Settings, settings_of
+from config.docs import (
+    BEGIN,
+    END,
+    ROOT,
+    dns_page,
+    hub_page,
+    main,
+    page,
+    readme_region,
+    with_region,
+)
 
-EVERYTHING = tuple(settings_of(Settings)) + tuple(settings_of(HubSettings))
+PAGES = {Settings: page, HubSettings: hub_page, DnsSettings: dns_page}
+EVERYTHING = [
+    pytest.param(setting, table, id=setting.variable)
+    for table in PAGES
+    for setting in settings_of(table)
+]
 
 
 def test_page_is_up_to_date() -> None:
     """docs/settings.md is what the settings say now (python -m config.docs --write)."""
     assert (ROOT / "docs" / "settings.md").read_text() == page()
     assert (ROOT / "docs" / "hub-settings.md").read_text() == hub_page()
+    assert (ROOT / "docs" / "dns-settings.md").read_text() == dns_page()
 
 
 def test_readme_region_is_up_to_date() -> None:
@@ -23,12 +39,12 @@ def test_readme_region_is_up_to_date() -> None:
     assert with_region(text) == text
 
 
-@pytest.mark.parametrize("setting", EVERYTHING, ids=[setting.variable for setting in EVERYTHING])
-def test_every_setting_is_documented(setting: Setting) -> None:
+@pytest.mark.parametrize(("setting", "table"), EVERYTHING)
+def test_every_setting_is_documented(setting: Setting, table: type) -> None:
     """Each setting's row has its default, its sentence and its variable."""
     (row,) = (
         line
-        for line in (page() + hub_page()).splitlines()
+        for line in PAGES[table]().splitlines()
         if f"| {setting.rule.doc} |" in line
         and line.startswith(f"| `{setting.path[-1]}` |")
         and (f"`{setting.variable}`" in line or setting.rule.table)
@@ -40,7 +56,7 @@ def test_every_setting_is_documented(setting: Setting) -> None:
 
 def test_rows_have_as_many_cells_as_their_table() -> None:
     """No text breaks the tables: it has no column separator of its own."""
-    for setting in EVERYTHING:
+    for setting in (each for table in PAGES for each in settings_of(table)):
         kind = setting.rule.kind
         assert "|" not in f"{setting.rule.doc}{setting.rule.default}{kind.described}"
 
