@@ -13,7 +13,13 @@ from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.dns import DnsSettings
 from config.hub import HubSettings
-from config.hub_checks import HubSecrets, check_hub, hub_secrets, read_sentinel_password
+from config.hub_checks import (
+    HubSecrets,
+    check_hub,
+    hub_secrets,
+    read_canary_password,
+    read_sentinel_password,
+)
 from config.loader import given_value, load, load_dns, load_hub
 from config.problems import ConfigError, Problem
 from config.reload import Change, change
@@ -51,6 +57,7 @@ __all__ = [
     "load_dns",
     "load_hub",
     "parse_duration",
+    "read_canary_password",
     "read_password",
     "read_sentinel_password",
     "sender_secrets",

@@ -90,6 +90,9 @@ _HUB_SECRETS = (
     "admin.token",
     "admin.next_token",
     "sentinel.password",
+    "geo.token",
+    "geo.next_token",
+    "geo.canary_password",
 )
 
 
@@ -105,6 +108,10 @@ def hub_conflicts(given: Mapping[Key, Given]) -> Iterator[Problem]:
             yield Problem(f"{key}_file", "a file with a secret", "nothing")
     yield from _needs(given, "sentinel.username", "sentinel.password_file", "sentinel.password")
     yield from _needs(given, "sentinel.username", "sentinel.repository")
+    yield from _needs(
+        given, "geo.canary_username", "geo.canary_password_file", "geo.canary_password"
+    )
+    yield from _needs(given, "geo.canary_username", "geo.canary")
     if not _has(given, "tls.certificate"):
         yield from _open_addresses(given, "listen.api")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from config.choices import LogLevel
 from config.declare import optional, required, section, setting, several
 from config.declare import secret as secret_text
+from config.hub_geo import GeoSettings
 from config.hub_replicas import HistorySettings, ReplicasSettings, ReplicationSettings
 from config.kinds import (
     boolean,
@@ -190,4 +191,5 @@ class HubSettings:
     replicas: ReplicasSettings = section(ReplicasSettings)
     replication: ReplicationSettings = section(ReplicationSettings)
     history: HistorySettings = section(HistorySettings)
+    geo: GeoSettings = section(GeoSettings)
     log: HubLogSettings = section(HubLogSettings)

@@ -8,8 +8,12 @@ from aiohttp import web
 
 from config import HubSecrets, HubSettings, hub_secrets
 from hub.api.description import described
+from hub.api.geo_routes import NetworkRoutes, region_routes
 from hub.clock import Clock, SystemClock
 from hub.database import Database, DatabaseUnavailable
+from hub.geo.catalogue_file import CatalogueFile
+from hub.geo.orders import Orders
+from hub.geographic import Geographic, Ground
 from hub.lease import Leases
 from hub.log.log import Limits as LogLimits
 from hub.log.log import Log
@@ -79,10 +83,13 @@ class Hub:
         self._stack.push_async_callback(self._database.close)
         self._log = await self._open_log()
         self._feed = Feed(self._log, self._settings.subscription.buffer, self._telemetry)
+        self._orders = Orders(self._database, self._clock)
+        await self._orders.open()
         self._regional = Regional(
-            self._settings, self._database, self._log, self._clock, self._telemetry
+            self._settings, self._database, self._log, self._clock, self._telemetry, self._orders
         )
         await self._regional.open()
+        self._geographic = await self._open_geographic()
         self._members = self._given_members or self._regional.instances
         self._proof = self._open_proof()
         parked = await self._open_parked()
@@ -109,6 +116,19 @@ class Hub:
         await parked.open()
         return parked
 
+    async def _open_geographic(self) -> Geographic | None:
+        catalogue = self._settings.geo.catalogue
+        if catalogue is None:
+            return None
+        geographic = Geographic(
+            Ground(self._settings, self._database, self._clock, self._telemetry),
+            CatalogueFile(catalogue, self._telemetry.log),
+            self._orders,
+            self._regional.instances,
+        )
+        await geographic.open(self._stack)
+        return geographic
+
     def _open_proof(self) -> Sentinel | NoSentinel:
         settings = self._settings.sentinel
         if not settings.repository:
@@ -132,12 +152,27 @@ class Hub:
         return described(
             [
                 *self._regional.routes(self._feed, operators),
+                *self._geo_routes(secrets, operators),
                 *Receiver(intake, authenticity, receiving.max_body, clock, telemetry).routes(),
                 *ReceivingVerbs(intake, parked, self._log, operators).routes(),
                 *self._subscriptions.routes(),
                 *Leases(self._log, self._members, self._proof, settings.lease.seconds).routes(),
             ]
         )
+
+    def _geo_routes(self, secrets: HubSecrets, operators: Operators) -> list[web.RouteDef]:
+        geographic, instances = self._geographic, self._regional.instances
+        both = (*secrets.dns_servers, *secrets.operators)
+        dns_servers = Operators(each.reveal() for each in both)
+        networks = NetworkRoutes(
+            self._orders,
+            geographic.known_regions if geographic else instances.regions,
+            instances,
+            self._feed,
+            self._telemetry.log,
+        )
+        found = geographic.routes() if geographic else None
+        return [*networks.routes(operators), *region_routes(found, operators, dns_servers)]
 
     def _watch(self, parked: ParkedLetters) -> None:
         metrics, log, database = self._telemetry.metrics, self._log, self._database
@@ -147,6 +182,11 @@ class Hub:
         metrics.watch("hub_parked", "Notifications parked.", lambda: parked.number)
         metrics.watch("hub_commits", "Transactions committed.", lambda: database.commits)
         metrics.watch("hub_database_failures", "Those that failed.", lambda: database.failures)
+        metrics.watch(
+            "hub_linked_networks",
+            "Networks linked to regions.",
+            lambda: len(self._orders.everything),
+        )
         metrics.watch("hub_leases_given", "1: leases are given.", self._are_leases_given)
 
     def _are_leases_given(self) -> float:
@@ -194,6 +234,7 @@ class Hub:
             "regional": self._regional.run,
             "trim": self._trim,
             "lag": self._measure_lag,
+            **(self._geographic.works() if self._geographic else {}),
         }
         if isinstance(self._proof, Sentinel):
             works["sentinel"] = partial(self._proof.run, self._settings.sentinel.every)
@@ -234,6 +275,8 @@ class Hub:
         self._subscriptions.is_draining = True
         self._feed.drain(self._settings.subscription.reconnect_within)
         self._regional.drain()
+        if self._geographic is not None:
+            self._geographic.drain()
         await self._listener.end()
         await self._end_works()
         await self._stack.aclose()

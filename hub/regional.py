@@ -10,6 +10,7 @@ from hub.api.operator_routes import OperatorRoutes
 from hub.api.replica_routes import ReplicaRoutes
 from hub.clock import Clock
 from hub.database import Database, DatabaseUnavailable
+from hub.geo.orders import Orders
 from hub.history.forms import EntryState, Trigger
 from hub.history.history import History
 from hub.history.history import Limits as HistoryLimits
@@ -40,10 +41,13 @@ class Regional:
         log: Log,
         clock: Clock,
         telemetry: HubTelemetry,
+        orders: Orders,
     ) -> None:
         history = settings.history
         limits = HistoryLimits(history.keep, history.max_entries)
-        self.instances = Instances(database, lambda: log.extent, plan_of(settings), clock)
+        self.instances = Instances(
+            database, lambda: log.extent, plan_of(settings), clock, orders.networks_of
+        )
         self._history = History(database, limits, clock)
         self._waiting = Waiting(database, self.instances, history.max_waiting)
         self._telemetry = telemetry

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from hub.errors import Invalid
-from hub.wire.kinds import fields_of
+from hub.wire.kinds import fields_of, made
 from hub.wire.reading import read_text
 from hub.wire.writing import plain
 
@@ -25,7 +25,7 @@ def read_query_as(form: type[T], request: web.Request) -> T:
     for name, field in known.items():
         if field.is_required and name not in values:
             raise Invalid(f"{name}: expected in the query")
-    return form(**values)
+    return made(form, values)
 
 
 def answer(form: object, status: int = 200) -> web.Response:

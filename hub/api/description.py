@@ -39,6 +39,11 @@ _SECURITY: Document = {
         "scheme": "bearer",
         "description": "The token of operators (`admin.token_file`).",
     },
+    Who.DNS_SERVER.value: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The token of DNS servers (`geo.token_file`), or one of operators.",
+    },
 }
 
 

@@ -32,6 +32,7 @@ STATUS: dict[str, Any] = {
     "backfill": {"done": 120, "total": 120, "bytes_done": 9_000_000, "bytes_total": 9_000_000},
     "version": "0.1.0",
     "at": 1_790_000_012.5,
+    "load": {"connections": 212, "bytes_per_second": 48_000_000.0},
 }
 VIEW: dict[str, Any] = {
     "id": REPLICA,

@@ -24,6 +24,7 @@ class Who(StrEnum):
     SENDER = "sender"
     REPLICA = "replica"
     OPERATOR = "operator"
+    DNS_SERVER = "dnsServer"
     ANYBODY = "anybody"
 
 

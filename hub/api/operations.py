@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from hub.api import examples, others
+from hub.api.geo_operations import GEO
 from hub.api.operation import Answer, Body, Operation, Who
 from hub.errors import CursorGone, NotFound
 from hub.history.forms import (
@@ -73,6 +74,7 @@ _REPLICAS: dict[Key, Operation] = {
                     "verify_every_seconds": 60.0,
                     "epoch": examples.EPOCH,
                     "head": 1712,
+                    "networks": ["10.9.0.0/16"],
                 },
             ),
             Answer(304, "Nothing of it has changed since the ETag of If-None-Match"),
@@ -280,4 +282,10 @@ _LOG: dict[Key, Operation] = {
     ),
 }
 
-OPERATIONS: Mapping[Key, Operation] = _SENDERS | _REPLICAS | _INSTANCES | _LOG
+OPERATIONS: Mapping[Key, Operation] = {
+    **_SENDERS,
+    **_REPLICAS,
+    **_INSTANCES,
+    **_LOG,
+    **GEO,
+}

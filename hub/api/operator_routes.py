@@ -13,8 +13,8 @@ from hub.instances.forms import Creation, ReplicaList, Replication
 from hub.instances.instances import Instances
 from hub.instances.state import State
 from hub.subscription.feed import Feed
-from hub.web.application import Handler, route
-from hub.web.bearers import Operators
+from hub.web.application import route
+from hub.web.bearers import Handler, Operators
 from hub.web.body import read_object
 from hub.wire.reading import read
 from hub.wire.writing import plain
@@ -57,11 +57,7 @@ class OperatorRoutes:
         ]
 
     def _route(self, method: str, path: str, handler: Handler) -> web.RouteDef:
-        async def checked(request: web.Request) -> web.StreamResponse:
-            self._operators.check(request)
-            return await handler(request)
-
-        return route(method, path, checked)
+        return route(method, path, self._operators.guarding(handler))
 
     # --- instances --------------------------------------------------------------------------------
 

@@ -60,6 +60,14 @@ class BackfillProgress:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """What clients take of a replica."""
+
+    connections: int = 0
+    bytes_per_second: Annotated[float, Limits(about="bytes a second")] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a replica says of itself; lag_seconds: age of the oldest event not yet complete."""
 
@@ -72,6 +80,7 @@ class Status:
     backfill: BackfillProgress | None = None
     version: Told = ""
     at: Instant | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +157,10 @@ class SelfReplica:
 
 @dataclass(frozen=True, slots=True)
 class SelfView:
-    """Everything a replica is told of itself; but for `head` it is the same until it changes."""
+    """Everything a replica is told of itself; but for `head` it is the same until it changes.
+
+    networks: those linked to its region; if there are any, it serves no other clients.
+    """
 
     replica: SelfReplica
     primary: Primary
@@ -156,3 +168,4 @@ class SelfView:
     verify_every_seconds: Seconds
     epoch: str
     head: int
+    networks: Annotated[tuple[str, ...], Limits(max_items=10_000)] = ()

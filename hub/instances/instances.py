@@ -44,13 +44,27 @@ class Plan:
     verify_every_seconds: float
 
 
+NetworksOf = Callable[[str], tuple[str, ...]]
+"""The networks linked to a region."""
+
+
+def _no_networks(_region: str) -> tuple[str, ...]:
+    return ()
+
+
 class Instances:
     """All instances. `open` them first. They are the hub's `Members`."""
 
     def __init__(
-        self, database: Database, extent: Callable[[], Extent], plan: Plan, clock: Clock
+        self,
+        database: Database,
+        extent: Callable[[], Extent],
+        plan: Plan,
+        clock: Clock,
+        networks_of: NetworksOf = _no_networks,
     ) -> None:
         self.plan = plan
+        self._networks_of = networks_of
         self._database = database
         self._extent = extent
         self._clock = clock
@@ -114,6 +128,10 @@ class Instances:
         """Give all of them, those too that were deleted a short time ago."""
         return await self._database.read(self._views)
 
+    async def regions(self) -> tuple[str, ...]:
+        """Give the regions that have a replica which may follow."""
+        return tuple(each.region for each in await self.list() if each.state not in OVER)
+
     async def show(self, replica_id: str) -> ReplicaView:
         """Give one. Raises: NotFound, DatabaseUnavailable."""
         return await self._database.read(partial(self._show, replica_id=replica_id))
@@ -161,6 +179,7 @@ class Instances:
             self.plan.verify_every_seconds,
             extent.epoch,
             extent.head,
+            self._networks_of(view.region),
         )
 
     # --- the course of time -----------------------------------------------------------------------

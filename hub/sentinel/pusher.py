@@ -137,10 +137,10 @@ class Pusher:
             answer = await self._link.request("GET", request.target, headers)
         else:
             answer = await self._session.send(origin, request)
-        return _token_in(answer.status, await answer.read(MAX_ANSWER_BYTES))
+        return token_in(answer.status, await answer.read(MAX_ANSWER_BYTES))
 
 
-def _token_in(status: int, body: bytes) -> str:
+def token_in(status: int, body: bytes) -> str:
     try:
         document = json.loads(body) if status == 200 else {}
     except (ValueError, RecursionError) as exc:

@@ -19,6 +19,7 @@ _BY_SECOND_PART = {
     "events": Route.EVENTS,
     "lease": Route.LEASE,
     "reports": Route.REPORTS,
+    "geo": Route.GEO,
 }
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
@@ -10,6 +10,7 @@ from hub.errors import Denied, Unauthorized
 from hub.members import Member, Members
 
 MAX_TOKEN_CHARACTERS = 1024
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def bearer_of(request: web.Request) -> str:
@@ -23,17 +24,26 @@ def bearer_of(request: web.Request) -> str:
 
 
 class Operators:
-    """Those who show one of the tokens of operators."""
+    """Those who show one of some tokens."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._digests = tuple(map(_digest, tokens))
 
     def check(self, request: web.Request) -> None:
-        """Raises: Unauthorized: the request isn't an operator's."""
+        """Raises: Unauthorized: the request isn't one of theirs."""
         digest = _digest(bearer_of(request))
         found = [hmac.compare_digest(digest, own) for own in self._digests]
         if not any(found):
             raise Unauthorized
+
+    def guarding(self, handler: Handler) -> Handler:
+        """Give a handler that answers them alone."""
+
+        async def checked(request: web.Request) -> web.StreamResponse:
+            self.check(request)
+            return await handler(request)
+
+        return checked
 
 
 async def member_of(request: web.Request, members: Members) -> Member:

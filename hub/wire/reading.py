@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from hub.errors import Invalid
-from hub.wire.kinds import Kind, fields_of
+from hub.wire.kinds import Kind, fields_of, made
 from hub.wire.limits import MAX_NUMBER
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def read(form: type[T], document: object, others: Others = Others.REFUSE, where:
             values[name] = _value(field.kind, document[name], others, _at(where, name))
         elif field.is_required:
             raise Invalid(f"{_at(where, name)}: expected a value")
-    return form(**values)
+    return made(form, values)
 
 
 def read_text(kind: Kind, text: str, where: str) -> Any:

@@ -29,6 +29,8 @@ class Schemas:
         schema = self.of(kind.base) if kind.is_object else _scalar(kind)
         if kind.is_list:
             schema = {"type": "array", "items": schema, "maxItems": kind.limits.max_items}
+        if kind.is_map:
+            schema = {"type": "object", "additionalProperties": schema}
         return {"anyOf": [schema, {"type": "null"}]} if kind.is_nullable else schema
 
     def _object(self, form: type[Any]) -> Schema:
@@ -46,6 +48,8 @@ class Schemas:
 def _scalar(kind: Kind) -> Schema:
     base, limits = kind.base, kind.limits
     about: Schema = {"description": limits.about} if limits.about else {}
+    if base is Any:
+        return about
     if base is bool:
         return {"type": "boolean", **about}
     if base in (int, float):

@@ -4,11 +4,13 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
+from hub.wire.kinds import wire_name
+
 
 def plain(value: object) -> Any:
     """Give what JSON holds for a wire form, or for a list or mapping of them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        return {wire_name(each.name): plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple | list):

@@ -13,6 +13,7 @@ class Route(StrEnum):
     EVENTS = "events"
     LEASE = "lease"
     REPORTS = "reports"
+    GEO = "geo"
     OPERATORS = "operators"
     OTHER = "other"
 

@@ -12,13 +12,22 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from hub.api import examples
 from hub.api.operation import Operation, Who
 from hub.api.operations import OPERATIONS
-from tests.hub.api import OPERATOR, Api
+from tests.hub.api import OPERATOR, Api, serving_hub
+from tests.hub.geo.catalogues import catalogue_file
 from tests.hub.place import SENDER_SECRET
 
 # A stream has no end, and what is deleted isn't there for the others.
 ASKED_ALONE = {"events"}
 FILE = Path(__file__).parents[2] / "docs" / "hub-openapi.json"
 LAST = ("deleteReplica", "deletePrimary")
+
+
+@pytest.fixture
+async def served(tmp_path):
+    """A hub with a catalogue of regions."""
+    path = str(catalogue_file(tmp_path))
+    async with serving_hub(tmp_path, geo__catalogue=path) as both:
+        yield both
 
 
 @pytest.fixture
@@ -124,6 +133,7 @@ async def ask(api: Api, method: str, path: str, operation: Operation):
     """Send the example request of an operation, with the epoch that the log has."""
     token = {
         Who.OPERATOR: OPERATOR,
+        Who.DNS_SERVER: OPERATOR,
         Who.SENDER: SENDER_SECRET,
         Who.REPLICA: api.tokens[examples.REGION],
         Who.ANYBODY: None,

@@ -1,0 +1,1 @@
+"""Tests of where clients go, at the hub."""
