@@ -1,5 +1,7 @@
 """skopeo as a client: copies between registries and OCI layouts, with a login file of its own."""
 
+import base64
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +35,12 @@ class Skopeo:
         argv = ["login", "--username", credentials.username, "--password-stdin"]
         argv += ["--authfile", str(self._login_file), *self._tls("")]
         return self._run(*argv, address, data=credentials.password.encode())
+
+    def remember(self, address: str, credentials: Credentials) -> None:
+        """Log in at a registry without asking it."""
+        pair = f"{credentials.username}:{credentials.password}".encode()
+        login = {"auth": base64.b64encode(pair).decode()}
+        self._login_file.write_text(json.dumps({"auths": {address: login}}))
 
     def logout(self) -> None:
         """Forget every login."""

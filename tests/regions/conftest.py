@@ -1,0 +1,29 @@
+"""A world of three regions for each module."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.regions.world import Regions, three_regions
+from tests.support.fixtures import require
+from tests.support.namespaces import unavailable
+
+PROGRAMS = ("docker-registry", "skopeo", "pdns_server", "haproxy", "dig", "curl", "ip", "nft", "tc")
+
+
+@pytest.fixture(scope="module")
+def regions() -> Iterator[Regions]:
+    """A primary, a hub, a DNS server, a replica and a client in each of three regions."""
+    if reason := unavailable():
+        pytest.skip(reason)
+    for program in PROGRAMS:
+        require(program)
+    folder = Path(tempfile.mkdtemp(prefix="rg-"))  # short: a socket's path has 107 characters
+    try:
+        with three_regions(folder) as made:
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
