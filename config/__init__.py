@@ -25,7 +25,7 @@ from config.problems import ConfigError, Problem
 from config.reload import Change, change
 from config.secrets import sender_secrets
 from config.settings import Settings, TagPolicy
-from config.values import Address, ByteSize, Duration, Secret, parse_duration
+from config.values import Address, ByteSize, Duration, Secret, parse_duration, parse_network
 
 __all__ = [
     "Address",
@@ -57,6 +57,7 @@ __all__ = [
     "load_dns",
     "load_hub",
     "parse_duration",
+    "parse_network",
     "read_canary_password",
     "read_password",
     "read_sentinel_password",

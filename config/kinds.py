@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -13,10 +13,12 @@ from config.values import (
     ByteSize,
     BytesPerSecond,
     Duration,
+    Network,
     Secret,
     parse_address,
     parse_duration,
     parse_host,
+    parse_network,
     parse_origin,
     parse_rate,
     parse_size,
@@ -24,7 +26,6 @@ from config.values import (
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
-Network = IPv4Network | IPv6Network
 
 
 def _same(text: str) -> object:
@@ -153,7 +154,7 @@ def ip() -> Kind[str]:
 
 
 def network() -> Kind[Network]:
-    return Kind("network", lambda raw: ip_network(_text(raw)), '"10.0.0.0/8"')
+    return Kind("network", lambda raw: parse_network(_text(raw)), '"10.0.0.0/8"')
 
 
 def host() -> Kind[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from config.choices import Freshness, LogLevel, OtherPaths, PublicScheme
 from config.declare import optional, required, secret, section, setting, several, tables
 from config.kinds import (
-    Network,
     boolean,
     choice,
     duration,
@@ -28,7 +27,7 @@ from config.kinds import (
 )
 from config.receiving import ReceivingSettings
 from config.replication import REPOSITORIES, TAGS, ReplicationSettings
-from config.values import Address, ByteSize, Duration, Secret
+from config.values import Address, ByteSize, Duration, Network, Secret
 
 _REGION = text(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", "name", "ap-singapore")
 _USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "replica-reader")
@@ -237,6 +236,13 @@ class AccessSettings:
     )
     token_lifetime: Duration = setting(
         duration("60s", "1h"), "5m", "Time a pull token of ours is valid."
+    )
+    networks: tuple[Network, ...] = several(
+        network(),
+        (),
+        "Networks whose clients are served, beside those that a hub links to the region; where "
+        "there are neither, all are.",
+        reload=True,
     )
     trusted_proxies: tuple[Network, ...] = several(
         network(),

@@ -5,8 +5,10 @@ Every parser takes the text of a setting, gives the value, and raises ValueError
 
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NewType
+
+Network = IPv4Network | IPv6Network
 
 Duration = NewType("Duration", float)
 """A span of time in seconds."""
@@ -103,6 +105,17 @@ def parse_address(text: str) -> Address:
     six, four, port = _groups(_ADDRESS, text)
     ip = IPv6Address(six) if six else IPv4Address(four)
     return Address(str(ip), _port(port, minimum=0))
+
+
+def parse_network(text: str) -> Network:
+    """Give the network of a text such as "10.0.0.0/8", "fd00::/8" or "10.1.2.3".
+
+    One of IPv4 addresses within IPv6 would hold no client: those are known by their IPv4 address.
+    """
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise ValueError(text)
+    return network
 
 
 def parse_host(text: str) -> str:

@@ -6,10 +6,12 @@ from config import OtherPaths, Settings
 from proxy.app.chain import Chain, Ground
 from proxy.app.names import OwnNames
 from proxy.registry.access import Doorkeeper, Logins
+from proxy.registry.clock import Clock
 from proxy.registry.issuer import Issuer
 from proxy.registry.listings import Listings
 from proxy.registry.uploads import UploadCopies
-from proxy.web.admit import Admission, Gate, HostNames
+from proxy.telemetry import Telemetry
+from proxy.web.admit import Admission, Clients, Gate, HostNames
 from proxy.web.challenge import Challenges
 from proxy.web.forwarding import Forwarding
 from proxy.web.listing import ListingRoute
@@ -18,9 +20,19 @@ from proxy.web.ping import Pings
 from proxy.web.pull import Pulls
 from proxy.web.push import Pushes
 from proxy.web.push_right import PushRights
+from proxy.web.region_access import RegionAccess
 from proxy.web.routes import Handlers, Paths, Routes
 from proxy.web.send import Sender
 from proxy.web.token import TokenRoute
+
+
+def known_clients(settings: Settings, clock: Clock, telemetry: Telemetry) -> Clients:
+    """Give who clients are and which may come in, as the `access` section says."""
+    access = settings.access
+    return Clients(
+        Forwarding(access.trusted_proxies),
+        RegionAccess(access.networks, telemetry.log, telemetry.metrics, clock.now),
+    )
 
 
 def build_gate(
@@ -28,7 +40,7 @@ def build_gate(
     ground: Ground,
     chain: Chain,
     issuer: Issuer,
-    forwarding: Forwarding,
+    clients: Clients,
     stack: AsyncExitStack,
 ) -> Gate:
     """Give what every request goes through."""
@@ -43,7 +55,7 @@ def build_gate(
         _handlers(settings, ground, chain, issuer, own_names, stack),
         _paths(settings),
     )
-    admission = Admission(names, ground.network.via, forwarding, settings.listen.public_scheme)
+    admission = Admission(names, ground.network.via, clients, settings.listen.public_scheme)
     telemetry = ground.telemetry
     return Gate(admission, routes.answer, challenges.write, telemetry.log, telemetry.metrics)
 

@@ -5,20 +5,18 @@ import asyncio
 from config import Change, Settings, change, read_password
 from proxy.app.chain import Chain, Ground, hold_own_identity, tag_rules
 from proxy.telemetry.logs import Level
-from proxy.web.forwarding import Forwarding
+from proxy.web.admit import Clients
 
 
 class Reloader:
     """Brings fresh settings to the parts of a running replica, all at once or not at all."""
 
-    def __init__(
-        self, settings: Settings, ground: Ground, chain: Chain, forwarding: Forwarding
-    ) -> None:
+    def __init__(self, settings: Settings, ground: Ground, chain: Chain, clients: Clients) -> None:
         self.settings = settings
         """Those that hold now."""
         self._ground = ground
         self._chain = chain
-        self._forwarding = forwarding
+        self._clients = clients
 
     async def reload(self, fresh: Settings) -> Change:
         """Take over what may change at run time; the password is read again.
@@ -38,7 +36,8 @@ class Reloader:
         callers.keeper.keep_for(access.ttl)
         for decisions in (callers.rights, callers.listings, callers.logins):
             decisions.hold_for(access.ttl, access.outage_grace)
-        self._forwarding.trust(access.trusted_proxies)
+        self._clients.forwarding.trust(access.trusted_proxies)
+        self._clients.access.list_own(access.networks)
         self._chain.rules.become(tag_rules(settings))
         self._chain.pace.bytes_per_second = settings.replication.bandwidth
         self._ground.network.trust(settings)

@@ -8,13 +8,14 @@ from typing import Any
 from config import Change, Settings
 from proxy.app.chain import Ground, build_chain, known_callers, open_store
 from proxy.app.descriptors import clients_for
-from proxy.app.front import build_gate
+from proxy.app.front import build_gate, known_clients
 from proxy.app.garbage import long_collections_once
 from proxy.app.lag import LoopLag
 from proxy.app.network import Network, open_network
 from proxy.app.receiving import open_receiver
 from proxy.app.reload import Reloader
 from proxy.app.replication import News, Replication, build_replication, open_news, scope_of
+from proxy.app.told_networks import KeptNetworks, ToldNetworks
 from proxy.app.verbs import verbs_of_replica
 from proxy.app.watching import watch
 from proxy.oci.errors import RegistryError
@@ -31,15 +32,16 @@ from proxy.registry.scrub import Scrub
 from proxy.registry.sidecar import Sidecar
 from proxy.registry.token_service import TokenService
 from proxy.registry.tree import Tree
+from proxy.replication.load import LoadMeter
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
+from proxy.serving.standing import keep_running
 from proxy.serving.tls import Certificates
 from proxy.telemetry import EventLog, Metrics, Telemetry
 from proxy.web.acceptor import Tls
 from proxy.web.admit import Gate
 from proxy.web.announced import Announcements
 from proxy.web.control import ControlSocket, verb_routes
-from proxy.web.forwarding import Forwarding
 from proxy.web.listener import Listeners
 from proxy.web.pin_verbs import PinVerbs
 from proxy.web.protocol import ConnectionTimes, Server
@@ -69,6 +71,7 @@ class Replica:
         self._drain_until = float("inf")
         self._lag = LoopLag(self._telemetry.metrics)
         self.replication: Replication | None = None
+        self._told_networks: ToldNetworks | None = None
         self.ops_address: Address = ("", 0)
         self.notification_addresses: list[Address] = []
         self.on_hub_settings: Callable[[], None] = lambda: None
@@ -98,11 +101,12 @@ class Replica:
         self._news = self._told_by or open_news(settings, self._clock, self._telemetry.log, stack)
         ground = await self._ground(tree, network)
         self._chain = build_chain(settings, ground, stack)
-        self._forwarding = Forwarding(settings.access.trusted_proxies)
-        self._gate = build_gate(settings, ground, self._chain, issuer, self._forwarding, stack)
-        self._reloader = Reloader(settings, ground, self._chain, self._forwarding)
+        clients = self._clients = known_clients(settings, self._clock, self._telemetry)
+        self._gate = build_gate(settings, ground, self._chain, issuer, clients, stack)
+        self._reloader = Reloader(settings, ground, self._chain, clients)
         watch(self._telemetry.metrics, self._chain, ground)
         await self._open_ops(network)
+        await self._be_told_networks(tree)
         await self._replicate(ground)
         await self._open_control(ground)
         await self._listen(self._gate)
@@ -140,16 +144,33 @@ class Replica:
             self._telemetry,
         )
 
+    async def _be_told_networks(self, tree: Tree) -> None:
+        """Go by the networks that the hub links to this region, where there is a hub."""
+        if (following := self._news.following) is None:
+            return
+        kept, log = KeptNetworks(self._settings.store.root, tree.layout.spool), self._telemetry.log
+        told = self._told_networks = ToldNetworks(following.hub, kept, self._clients.access, log)
+        await told.load()
+        self._own(keep_running({"networks": told.run}, log))
+
     async def _replicate(self, ground: Ground) -> None:
         """Begin to copy what is pushed, where somebody tells of it."""
         if self._news.marks is None:
             return
         self.replication = await build_replication(self._settings, self._chain, ground, self._news)
         log = self._telemetry.log
-        self._own(self.replication.run(self._chain, log, self._hub_has_settings))
+        load = LoadMeter(
+            self._open_connections, lambda: self._telemetry.metrics.sent_bytes, self._clock.now
+        )
+        self._own(self.replication.run(self._chain, log, self._hub_has_settings, load.read))
 
     def _hub_has_settings(self) -> None:
+        if self._told_networks is not None:
+            self._told_networks.look()
         self.on_hub_settings()
+
+    def _open_connections(self) -> int:
+        return self._server.open if self._state != "starting" else 0
 
     # --- listening --------------------------------------------------------------------------------
 
@@ -193,7 +214,8 @@ class Replica:
     def _announcements(self) -> Announcements:
         timeout = self._settings.listen.header_timeout
         log, metrics = self._telemetry.log, self._telemetry.metrics
-        return Announcements(self._forwarding.is_trusted, timeout, log, metrics)
+        is_trusted = self._clients.forwarding.is_trusted
+        return Announcements(is_trusted, timeout, log, metrics)
 
     async def _open_ops(self, network: Network) -> None:
         def details() -> dict[str, object]:

@@ -27,6 +27,7 @@ from proxy.replication.copying import Ahead, Means
 from proxy.replication.following import Following
 from proxy.replication.history import History
 from proxy.replication.journal import Journal
+from proxy.replication.load import Load
 from proxy.replication.marks import Marks
 from proxy.replication.plan import Scope, jobs_of
 from proxy.replication.reception import Parking, Reception
@@ -83,7 +84,13 @@ class Replication:
     status: StatusOf
     clock: Clock
 
-    async def run(self, chain: Chain, log: EventLog, on_settings: Callable[[], None]) -> None:
+    async def run(
+        self,
+        chain: Chain,
+        log: EventLog,
+        on_settings: Callable[[], None],
+        load: Callable[[], Load],
+    ) -> None:
         """Follow, copy and report for ever; *on_settings*: the hub has other settings for us."""
         works: dict[str, Work] = {
             "workers": self.workers.run,
@@ -93,7 +100,7 @@ class Replication:
             "reconcile": self.repair.reconciler.run,
         }
         if (following := self.news.following) is not None:
-            reporter = Reporter(following.hub, self.history, self.status.now, log)
+            reporter = Reporter(following.hub, self.history, self.status.now, load, log)
             works["reports"] = reporter.run
             forget = chain.fill.forget_negatives
             works["following"] = partial(following.run, self.journal, forget, on_settings)

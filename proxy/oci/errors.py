@@ -7,6 +7,7 @@ absent (`...Unknown`), forbidden (`Unauthorized`, `Denied`) and unreachable (`Un
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 MAX_MESSAGE_CHARACTERS = 256
@@ -23,6 +24,8 @@ class RegistryError(Exception):
     code: str = "UNKNOWN"
     default_message: ClassVar[str] = "internal error"
 
+    detail: Mapping[str, object] = MappingProxyType({})
+
     def __init__(self, message: str = "", *, headers: Mapping[str, str] | None = None) -> None:
         self.message = (message or self.default_message)[:MAX_MESSAGE_CHARACTERS]
         self.headers = dict(headers or {})
@@ -30,7 +33,9 @@ class RegistryError(Exception):
 
     def body(self) -> bytes:
         """Give the spec's JSON document."""
-        error = {"code": self.code, "message": self.message}
+        error: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.detail:
+            error["detail"] = dict(self.detail)
         return json.dumps({"errors": [error]}).encode()
 
 
@@ -181,6 +186,20 @@ class Denied(RegistryError):
     status = 403
     code = "DENIED"
     default_message = "requested access to the resource is denied"
+
+
+class OutsideNetworks(Denied):
+    """The region is closed to the network that the client comes from.
+
+    Its detail is the address under which it is seen, which is what it can do something about.
+    """
+
+    default_message = "this region is closed to your network"
+
+    def __init__(self, message: str = "", *, client: str = "") -> None:
+        super().__init__(message)
+        if client:
+            self.detail = {"client": client}
 
 
 class Refused(RegistryError):

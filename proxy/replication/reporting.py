@@ -1,7 +1,9 @@
 """Reports to the hub: how this region is, and what became of each artifact.
 
 Rules:
-- A report goes out when there is something to tell, and every few seconds if there isn't.
+- A report goes out when there is something to tell, and every two seconds if there isn't: a region
+  whose replica reports counts as alive at a hub that can't reach it, and one that is lost mustn't
+  be taken for a silence. After a failure it is no later.
 - What the hub has taken is told no more; what it refuses is told no more either, and logged.
 - A report that it rejects as a whole (400, 413) is told in parts, the status by itself first; an
   entry that is rejected alone is told no more. Where it rejects the status too, all waits.
@@ -17,13 +19,13 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import RegistryError
 from proxy.oci.reference import Tag, parse_reference
 from proxy.replication.history import Entry, History
+from proxy.replication.load import Load
 from proxy.replication.pace import until_woken
 from proxy.replication.status import Status
 from proxy.telemetry.logs import EventLog
 
-EVERY_SECONDS = 5.0
+EVERY_SECONDS = 2.0
 SOONEST_SECONDS = 0.25
-AFTER_FAILURE_SECONDS = 10.0
 AFTER_REFUSAL_SECONDS = 60.0
 MAX_ENTRIES = 500
 
@@ -43,11 +45,17 @@ class Reporter:
     """Tells the hub. `run` is the task; it ends by being cancelled."""
 
     def __init__(
-        self, hub: Hub, history: History, status: Callable[[], Awaitable[Status]], log: EventLog
+        self,
+        hub: Hub,
+        history: History,
+        status: Callable[[], Awaitable[Status]],
+        load: Callable[[], Load],
+        log: EventLog,
     ) -> None:
         self._hub = hub
         self._history = history
         self._status = status
+        self._load = load
         self._log = log
         self._error = ""
         self._most = MAX_ENTRIES
@@ -60,7 +68,7 @@ class Reporter:
             except RegistryError as exc:
                 self._note(exc.message)
                 is_refused = isinstance(exc, HubRefused)
-                await asyncio.sleep(AFTER_REFUSAL_SECONDS if is_refused else AFTER_FAILURE_SECONDS)
+                await asyncio.sleep(AFTER_REFUSAL_SECONDS if is_refused else EVERY_SECONDS)
                 continue
             self._note("")
             await asyncio.sleep(SOONEST_SECONDS)
@@ -90,7 +98,7 @@ class Reporter:
     async def _tell(self, entries: Sequence[Entry]) -> JsonObject:
         status = await self._status()
         document = {
-            "status": status.as_document(),
+            "status": {**status.as_document(), "load": self._load().as_document()},
             "entries": [wire_entry(entry) for entry in entries],
         }
         return await self._hub.post("/v1/reports", document)

@@ -58,6 +58,13 @@ class HeaderRefusal(StrEnum):
     LEFT = "left"
 
 
+class ClientRefusal(StrEnum):
+    """Why a client was turned away: not of the networks listed, or these aren't known any more."""
+
+    OUTSIDE = "outside"
+    UNKNOWN = "unknown"
+
+
 class FillEnd(StrEnum):
     """How a fill ended."""
 

@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from proxy.telemetry.exposition import Exposition, Timings
 from proxy.telemetry.labels import (
+    ClientRefusal,
     CopyEnd,
     DecisionUse,
     FillEnd,
@@ -39,6 +40,11 @@ class Metrics(Exposition):
             "proxy_headers_refused",
             "Connections closed for want of a trusted front end's PROXY header.",
             reason=HeaderRefusal,
+        )
+        self._clients_refused = self._tally(
+            "clients_refused",
+            "Requests of clients whose network the region is closed to.",
+            reason=ClientRefusal,
         )
         self.upstream_bytes = self._counter("upstream_bytes", "Body bytes read from the primary.")
         self.distinct_bytes = self._counter(
@@ -103,6 +109,11 @@ class Metrics(Exposition):
         """Count body bytes that went to a client."""
         self._sent[origin,] += size_bytes
 
+    @property
+    def sent_bytes(self) -> int:
+        """Body bytes that went to clients so far."""
+        return sum(self._sent.values())
+
     def fill_ended(self, end: FillEnd) -> None:
         """Count one fill, once."""
         self._fills_by[end].inc()
@@ -134,6 +145,10 @@ class Metrics(Exposition):
     def header_refused(self, reason: HeaderRefusal) -> None:
         """Count one connection that was closed before its PROXY header was through."""
         self._headers_refused[reason,] += 1
+
+    def client_refused(self, reason: ClientRefusal) -> None:
+        """Count one request of a client that isn't let in."""
+        self._clients_refused[reason,] += 1
 
 
 def _value(counter: Counter) -> float:

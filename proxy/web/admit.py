@@ -15,7 +15,14 @@ from functools import lru_cache
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from proxy.net.link import came_through
-from proxy.oci.errors import BadRequest, LoopDetected, Misdirected, RegistryError, Unauthorized
+from proxy.oci.errors import (
+    BadRequest,
+    LoopDetected,
+    Misdirected,
+    OutsideNetworks,
+    RegistryError,
+    Unauthorized,
+)
 from proxy.serving.body import answer_and_drain, has_unread_body
 from proxy.telemetry.labels import Kind, Outcome
 from proxy.telemetry.logs import EventLog, RequestLine
@@ -23,6 +30,7 @@ from proxy.telemetry.metrics import Metrics
 from proxy.web.exchange import Exchange
 from proxy.web.forwarding import Forwarding
 from proxy.web.protocol import is_tls
+from proxy.web.region_access import RegionAccess
 from proxy.web.respond import error_response, outcome_of
 from proxy.web.send import BodyAborted
 
@@ -66,12 +74,20 @@ def host_without_port(host: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Clients:
+    """Who clients are, and which of them may come in."""
+
+    forwarding: Forwarding
+    access: RegionAccess
+
+
+@dataclass(frozen=True, slots=True)
 class Admission:
-    """What decides on admission: our names, our Via entry, whose forwarding headers count."""
+    """What decides on admission: our names, our Via entry, who asks."""
 
     names: HostNames
     via: str
-    forwarding: Forwarding
+    clients: Clients
     public_scheme: str
 
 
@@ -95,9 +111,10 @@ class Gate:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        exchange = Exchange(request, time.perf_counter())
+        exchange = self._begin(request)
         self.in_flight += 1
         try:
+            self._admission.clients.access.check(exchange.client)
             check_framing(request)
             self._check_destination(request)
             response = await self._answer(exchange)
@@ -121,10 +138,14 @@ class Gate:
 
     def refuse(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer what the parser refused before it became a request."""
-        exchange = Exchange(request, time.perf_counter())
+        exchange = self._begin(request)
         response = self._answer_error(exchange, BadRequest("malformed HTTP request"))
         self._finish(exchange)
         return response
+
+    def _begin(self, request: web.BaseRequest) -> Exchange:
+        client = self._admission.clients.forwarding.client(request)
+        return Exchange(request, time.perf_counter(), client=client)
 
     def _scheme(self, request: web.BaseRequest) -> str:
         """Give the scheme that the client used: seen, as configured, or told by a trusted proxy.
@@ -133,7 +154,7 @@ class Gate:
         """
         if is_tls(request):
             return "https"
-        return self._admission.public_scheme or self._admission.forwarding.scheme(request)
+        return self._admission.public_scheme or self._admission.clients.forwarding.scheme(request)
 
     def _check_destination(self, request: web.BaseRequest) -> None:
         if not self._admission.names.includes(request.headers.get("Host", "")):
@@ -162,6 +183,9 @@ class Gate:
         response = error_response(error, {name: text for name, text in headers.items() if text})
         if error.status in (400, 405, 421) and exchange.subject.kind is Kind.OTHER:
             response.force_close()  # it wasn't understood, nor is what follows it to be trusted
+        if isinstance(error, OutsideNetworks):
+            exchange.is_told_elsewhere = True  # strangers come at any rate; they are counted
+            response.force_close()
         return response
 
     def _finish(self, exchange: Exchange) -> None:
@@ -170,11 +194,13 @@ class Gate:
         self._metrics.request_ended(subject.kind, exchange.outcome, seconds)
         if exchange.stale_seconds is not None:
             self._metrics.stale_answers.inc()
+        if exchange.is_told_elsewhere:
+            return
         self._log.request(
             RequestLine(
                 exchange.event,
                 exchange.request_id,
-                self._admission.forwarding.client(exchange.request),
+                exchange.client,
                 exchange.request.method,
                 subject.kind,
                 subject.repository,

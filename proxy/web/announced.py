@@ -15,6 +15,7 @@ from collections.abc import Callable
 from proxy.telemetry.labels import HeaderRefusal
 from proxy.telemetry.logs import EventLog
 from proxy.telemetry.metrics import Metrics
+from proxy.telemetry.seldom import Seldom
 from proxy.web.proxy_protocol import Endpoint, MalformedHeader, parse
 
 PEEK_BYTES = 4096
@@ -39,8 +40,7 @@ class Announcements:
         self._timeout_seconds = timeout_seconds
         self._log = log
         self._metrics = metrics
-        self._unlogged = 0
-        self._log_again_at = float("-inf")
+        self._refusals = Seldom(LOG_EVERY_SECONDS)
 
     async def client(self, connection: socket.socket, peer: str) -> Endpoint | None:
         """Take the header off an accepted socket; give the client, None where it is the peer.
@@ -62,18 +62,14 @@ class Announcements:
 
     def _refused(self, reason: HeaderRefusal, peer: str, error: str) -> Refused:
         self._metrics.header_refused(reason)
-        self._unlogged += 1
-        now = asyncio.get_running_loop().time()
-        if now >= self._log_again_at:
-            self._log_again_at = now + LOG_EVERY_SECONDS
+        if connections := self._refusals.note(asyncio.get_running_loop().time()):
             self._log.warning(
                 "proxy_header.refused",
                 peer=peer,
                 reason=reason,
                 error=error,
-                connections=self._unlogged,
+                connections=connections,
             )
-            self._unlogged = 0
         return Refused(error)
 
 

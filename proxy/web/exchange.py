@@ -37,11 +37,15 @@ NOTHING_KNOWN = Subject()
 
 @dataclass(slots=True)
 class Exchange:
-    """Filled in as a request goes through its stations. `scheme` is told where it matters."""
+    """Filled in as a request goes through its stations. `scheme` is told where it matters.
+
+    client: the address that it comes from. is_told_elsewhere: another log line stands for it.
+    """
 
     request: web.BaseRequest
     started_at: float
     request_id: str = field(default_factory=next_request_id)
+    client: str = ""
     scheme: str = ""
     subject: Subject = NOTHING_KNOWN
     outcome: Outcome = Outcome.SERVED
@@ -50,6 +54,7 @@ class Exchange:
     sent_bytes: int = 0
     stale_seconds: float | None = None
     error: str = ""
+    is_told_elsewhere: bool = False
 
     @property
     def host(self) -> str:

@@ -239,6 +239,11 @@ class Server(web.Server):
                 each.cut()
 
     @property
+    def open(self) -> int:
+        """How many connections there are, whether or not they have a request under way."""
+        return len(self._connections)
+
+    @property
     def busy(self) -> int:
         """How many connections have a request under way, or an answer that isn't out."""
         return sum(isinstance(each, _Protocol) and each.is_busy for each in self._connections)

@@ -5,6 +5,7 @@ can take a part for the whole.
 """
 
 from concurrent.futures import Executor
+from functools import partial
 from typing import assert_never
 
 from aiohttp import web
@@ -144,7 +145,8 @@ class Sender:
         if transport is None:
             raise ConnectionResetError
         growth, position, stop = content.growth, content.span.start, content.span.stop
-        sender = PlainSender(transport, self._executor, self._turns, self._timeout)
+        count = partial(self.count, exchange, content.resolution.origin)
+        sender = PlainSender(transport, self._executor, self._turns, self._timeout, count)
         try:
             await sender.headers_are_out()
             while position < stop:
@@ -153,7 +155,6 @@ class Sender:
                 position = limit
         finally:
             sender.close()
-            self.count(exchange, content.resolution.origin, sender.sent_bytes)
 
     async def _send_copied(
         self, exchange: Exchange, response: web.StreamResponse, content: File

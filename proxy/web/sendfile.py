@@ -9,6 +9,7 @@ duplicate lives, so that is closed first. Pages that aren't in the cache are rea
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 from proxy.registry.page_cache import is_cached
@@ -29,18 +30,26 @@ class FileReadFailed(Exception):
 
 
 class PlainSender:
-    """Sends parts of files on one connection; close it before the transport is used again."""
+    """Sends parts of files on one connection; close it before the transport is used again.
+
+    *count* hears of bytes as they leave. *timeout*: seconds that a client may take none.
+    """
 
     def __init__(
-        self, transport: asyncio.Transport, executor: Executor, turns: Turns, timeout: float
+        self,
+        transport: asyncio.Transport,
+        executor: Executor,
+        turns: Turns,
+        timeout: float,
+        count: Callable[[int], None],
     ) -> None:
         self._transport = transport
         self._turns = turns
         self._executor = executor
         self._timeout = timeout
+        self._count = count
         self._loop = asyncio.get_running_loop()
         self._socket = os.dup(transport.get_extra_info("socket").fileno())
-        self.sent_bytes = 0
 
     def close(self) -> None:
         """Let go of the duplicate."""
@@ -85,7 +94,7 @@ class PlainSender:
             raise FileReadFailed(str(exc)) from exc
         if sent == 0:
             raise FileReadFailed("the file is shorter than it was")
-        self.sent_bytes += sent
+        self._count(sent)
         return sent
 
     async def _wait_until_writable(self) -> None:

@@ -65,6 +65,7 @@ SAMPLES: dict[str, tuple[str, object]] = {
     "access.ttl": ("30s", 30.0),
     "access.outage_grace": ("0s", 0.0),
     "access.token_lifetime": ("60s", 60.0),
+    "access.networks": ("10.1.0.0/16", (ip_network("10.1.0.0/16"),)),
     "access.trusted_proxies": (
         "10.0.0.0/8,fd00::/8,10.1.2.3",
         (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("10.1.2.3/32")),
@@ -212,6 +213,7 @@ pasword_file = "/run/hunter2"
 unverified_ranges = "no"
 tail = 1
 [access]
+networks = ["10.0.0.0/8", "::ffff:10.0.0.0/104"]
 trusted_proxies = ["10.0.0.1/8"]
 token_lifetime = "59s"
 [[tags.policies]]
@@ -253,6 +255,7 @@ PROXIMA_STORE__ROOT), found nothing
 fill.unverified_ranges: expected true or false, found "no" (proxima.toml)
 fill.tail: expected a size like "64MiB", 1KiB to 16MiB, found 1 (proxima.toml)
 access.token_lifetime: expected a duration like "60s", 60s to 1h, found "59s" (proxima.toml)
+access.networks[1]: expected a network like "10.0.0.0/8", found "::ffff:10.0.0.0/104" (proxima.toml)
 access.trusted_proxies[0]: expected a network like "10.0.0.0/8", found "10.0.0.1/8" (proxima.toml)
 tags.policies[0].repositories: expected a repository pattern like "team/**", found "/a" \
 (proxima.toml)

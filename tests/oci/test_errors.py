@@ -58,6 +58,7 @@ WIRE = {
     "BlobUploadUnknown": (404, "BLOB_UPLOAD_UNKNOWN"),
     "Unauthorized": (401, "UNAUTHORIZED"),
     "Denied": (403, "DENIED"),
+    "OutsideNetworks": (403, "DENIED"),
     "Unavailable": (503, "UNAVAILABLE"),
     "StoreUnavailable": (503, "UNAVAILABLE"),
     "TooManyRequests": (429, "TOOMANYREQUESTS"),

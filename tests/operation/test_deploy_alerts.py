@@ -52,6 +52,8 @@ HEALTHY: Mapping[str, str] = {
     'proxima_reconcile_rounds_total{end="complete"}': "0+1",
     'proxima_reconcile_rounds_total{end="held"}': "1",
     'proxima_reconcile_rounds_total{end="unreachable"}': "3",
+    'proxima_clients_refused_total{reason="outside"}': "0+60",
+    'proxima_clients_refused_total{reason="unknown"}': "3",
     'proxima_proxy_headers_refused_total{reason="left"}': "0+60",
     'proxima_proxy_headers_refused_total{reason="malformed"}': "5",
 }
@@ -126,6 +128,11 @@ CASES = (
         9,
     ),
     Case("ProximaFewDescriptors", {'process_open_fds{job="proxima"}': "900"}, 6, 4),
+    Case(
+        "ProximaNetworksUnknown",
+        {'proxima_clients_refused_total{reason="unknown"}': "3+1"},
+        2,
+    ),
     Case(
         "ProximaConnectionsRefused",
         {'proxima_proxy_headers_refused_total{reason="malformed"}': "5+1"},

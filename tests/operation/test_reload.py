@@ -185,6 +185,15 @@ def _access_outage_grace(world: World) -> None:
     assert world.pull(TAG, admin) == 503
 
 
+def _access_networks(world: World) -> None:
+    replica = world.run()
+    answers = []
+    for networks in ((), ("192.0.2.0/24",), ("192.0.2.0/24", "127.0.0.0/8"), ()):
+        world.reload("access.networks", tuple(map(_network, networks)))
+        answers.append(replica.client.get(TAG).status)
+    assert answers == [200, 403, 200, 200]
+
+
 def _access_trusted_proxies(world: World) -> None:
     replica = world.run()
     fields = {"X-Forwarded-For": "203.0.113.9"}
@@ -340,6 +349,7 @@ def _replication_allow_mass_delete(world: World) -> None:
 
 
 EFFECTS: Mapping[str, Callable[[World], None]] = {
+    "access.networks": _access_networks,
     "access.outage_grace": _access_outage_grace,
     "access.trusted_proxies": _access_trusted_proxies,
     "access.ttl": _access_ttl,

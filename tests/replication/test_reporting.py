@@ -13,6 +13,7 @@ from proxy.oci.reference import Tag
 from proxy.registry.sidecar import Sidecar
 from proxy.replication.backfill import BackfillStatus
 from proxy.replication.history import History
+from proxy.replication.load import Load
 from proxy.replication.reporting import MAX_ENTRIES, Reporter
 from proxy.replication.status import Phase, Status
 from proxy.replication.work import Job, Kind, Target, Trigger
@@ -20,6 +21,7 @@ from tests.registry_store.ground import A, Heard
 
 NO_BACKFILL = BackfillStatus(True, 0, 0, 0, None, None)
 DAY_SECONDS = 86_400.0
+LOAD = Load(3, 1024.0)
 
 
 def rejection(status: int) -> HubUnavailable:
@@ -39,6 +41,7 @@ class ReportedHub:
     async def post(self, target: str, document: Any) -> dict[str, Any]:
         assert target == "/v1/reports"
         assert document["status"]["state"] == Phase.RUNNING
+        assert document["status"]["load"] == {"connections": 3, "bytes_per_second": 1024.0}
         tags = [entry["tag"] for entry in document["entries"]]
         self.sizes.append(len(tags))
         if (error := self.objection(tags)) is not None:
@@ -83,7 +86,7 @@ async def world(tmp_path: Path, heard: Heard) -> AsyncIterator[World]:
     await sidecar.open()
     history = History(sidecar, lambda: 2.0, DAY_SECONDS)
     hub = ReportedHub()
-    yield World(history, hub, Reporter(hub, history, status, heard.telemetry.log))
+    yield World(history, hub, Reporter(hub, history, status, lambda: LOAD, heard.telemetry.log))
     await sidecar.close()
 
 

@@ -1,6 +1,5 @@
 """Bodies that nobody wants aren't asked for, aren't read, and don't cost the client its answer."""
 
-import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -17,19 +16,12 @@ from tests.support.layers import random_blob
 from tests.support.raw_http import Ending, RawConnection, raw_connection, request_bytes
 from tests.support.token_calls import basic_value
 from tests.web.corpus import HOST
+from tests.web.flooding import FRAMINGS, LET_IN_AT_MOST, flood
 from tests.web.serving import LOOPS, Serving, serving
 
-HUGE = 10 << 30
-PIECE = bytes(64 << 10)
-READ_AT_MOST = 1 << 20
-KERNEL_BUFFERS_BYTES = 4 << 20  # what may lie between the sockets, read by nobody
 CLOSED_WITHIN_SECONDS = 1.5  # a second to drain, and what a busy machine adds
 UPLOADS = "/v2/alice/app/blobs/uploads/"
 
-FRAMINGS = {
-    "length": (("Content-Length", str(HUGE)),),
-    "chunks": (("Transfer-Encoding", "chunked"),),
-}
 WRITES = tuple(
     (method, target, framing)
     for framing in FRAMINGS
@@ -63,7 +55,6 @@ class Guarded:
     @contextmanager
     def connection(self) -> Iterator[RawConnection]:
         with raw_connection(self.served.address, tls=self.tls) as connection:
-            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 << 10)
             yield connection
 
 
@@ -89,20 +80,6 @@ def guarded(request, module_accounts, authority) -> Iterator[Guarded]:
         serving(upstream, loop=loop, **sections) as served,
     ):
         yield Guarded(upstream, served, authority.client_context() if sections else None)
-
-
-def _flood(connection: RawConnection, *, in_chunks: bool) -> int:
-    """Send pieces of a body until the peer won't have more; give how many bytes it let in."""
-    piece = b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if in_chunks else PIECE
-    sent, deadline = 0, time.monotonic() + 10
-    connection.socket.settimeout(1)
-    try:
-        while time.monotonic() < deadline:
-            connection.socket.sendall(piece)
-            sent += len(piece)
-    except (OSError, ssl.SSLError):
-        return sent
-    raise AssertionError(f"{sent} bytes went into nothing")
 
 
 def test_an_unauthorized_upload_is_not_asked_for(guarded: Guarded):
@@ -135,10 +112,10 @@ def _expect_to_be_shut_out(
     with guarded.connection() as connection:
         connection.send(request_bytes(method, target, HOST, *FRAMINGS[framing]))
         started_at = time.monotonic()
-        sent = _flood(connection, in_chunks=framing == "chunks")
+        sent = flood(connection, in_chunks=framing == "chunks")
         seconds = time.monotonic() - started_at
         reply = connection.read_reply()
-    assert sent < READ_AT_MOST + KERNEL_BUFFERS_BYTES
+    assert sent < LET_IN_AT_MOST
     assert seconds < 1 + CLOSED_WITHIN_SECONDS  # the last piece waits for a second
     if guarded.tls is None:  # a TLS client that met a reset reads nothing more
         assert (reply.status, reply.is_complete) == (status, True)

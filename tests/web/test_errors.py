@@ -30,6 +30,7 @@ EXPECTED = {
     errors.BlobUploadUnknown: (404, "BLOB_UPLOAD_UNKNOWN"),
     errors.Unauthorized: (401, "UNAUTHORIZED"),
     errors.Denied: (403, "DENIED"),
+    errors.OutsideNetworks: (403, "DENIED"),
     errors.Refused: (451, "DENIED"),
     errors.Unavailable: (503, "UNAVAILABLE"),
     errors.StoreUnavailable: (503, "UNAVAILABLE"),
@@ -77,6 +78,10 @@ def test_the_table_names_every_error():
     assert known - ABSTRACT == set(EXPECTED)
 
 
+CLOSES = (400, 405, 421, errors.OutsideNetworks)
+"""What ends the connection too: it wasn't understood, or isn't to come here at all."""
+
+
 @pytest.mark.parametrize("kind", EXPECTED, ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_an_error_has_the_specs_form(place: Place, raising: Raise, kind, method: str):
@@ -91,7 +96,7 @@ def test_an_error_has_the_specs_form(place: Place, raising: Raise, kind, method:
     assert reply.header("Content-Type") == "application/json; charset=utf-8"
     assert reply.header("X-Content-Type-Options") == "nosniff"
     assert reply.header("X-Request-Id")
-    assert (ending is Ending.KEPT_OPEN) == (status not in (400, 405, 421))
+    assert (ending is Ending.KEPT_OPEN) == (status not in CLOSES and kind not in CLOSES)
     if method == "GET":
         (error,) = json.loads(reply.body)["errors"]
         assert (error["code"], bool(error["message"])) == (code, True)

@@ -141,6 +141,20 @@ def test_clients_that_leave_half_way_leave_nothing_behind(store: Store):
     assert all(event["bytes"] < SIZE for event in aborted)
 
 
+def test_what_leaves_is_counted_as_it_leaves(store: Store):
+    """A client in the middle of a blob has been counted what it took, not nothing, nor all."""
+    before = _sent(store)
+    with store.connection(blob_path(store.blob)) as connection:
+        wait_until(lambda: _sent(store) > before, what="bytes are counted")
+        assert _sent(store) - before < SIZE
+        assert connection.read_reply().body == store.blob.data
+    wait_until(lambda: _sent(store) - before == SIZE, what="all of them are")
+
+
+def _sent(store: Store) -> float:
+    return store.served.metrics().value("proxima_sent_bytes_total")
+
+
 def _until_idle(store: Store) -> None:
     server = store.served.replica._server
     wait_until(lambda: not server.connections, what="all connections are gone")
