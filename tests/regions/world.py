@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from tests.hub.place import ADMIN_TOKEN, SENDER
 from tests.hub.process import PROJECT, HubProcess
@@ -32,6 +33,7 @@ from tests.regions.place import (
     hub_sections,
     replica_settings,
 )
+from tests.support.accounts import Credentials
 from tests.support.certificates import Authority, ServerFiles
 from tests.support.images import Manifest, oci_image
 from tests.support.namespaces import Host, World, world
@@ -105,6 +107,17 @@ class Regions:
         found = self.ask("GET", "/v1/regions").expect(200).json()["regions"]
         return next(each for each in found if each["name"] == place.name)
 
+    def explain(self, reference: str, address: str) -> dict[str, Any]:
+        """Give what the hub says of where a client goes with an image."""
+        path = f"/v1/explain?reference={quote(reference)}&from={address}"
+        found: dict[str, Any] = self.ask("GET", path).expect(200).json()
+        return found
+
+    def has(self, place: Place, reference: str) -> bool:
+        """Say whether the hub knows that a region has all of an image."""
+        told = self.explain(reference, self.client(place).host.address)["regions"]
+        return any(each["region"] == place.name and each["is_complete"] for each in told)
+
     def wait_standing(self, place: Place, standing: str, timeout_seconds: float = 20.0) -> None:
         """Wait until the hub says that a region is up, down or drained."""
         wait_until(
@@ -116,8 +129,17 @@ class Regions:
     # --- where clients go -------------------------------------------------------------------------
 
     @property
+    def user(self) -> Credentials:
+        return USER
+
+    @property
     def nowhere(self) -> Client:
         return self.clients[""]
+
+    def add_client(self, name: str, address: str) -> Client:
+        """Add a client at *address* (with its prefix length)."""
+        host = self.hosts.add(name, address, resolver=RESOLVER)
+        return client_on(host, self.files.folder / host.name, self.files.ca_file)
 
     def client(self, place: Place) -> Client:
         return self.clients[place.name]
@@ -131,9 +153,8 @@ class Regions:
 
     def wait_answers(
         self, client: Client, places: Sequence[Place], timeout_seconds: float = 20.0
-    ) -> float:
-        """Wait until a client is told of one of *places*; give the seconds that it took."""
-        begun = time.monotonic()
+    ) -> None:
+        """Wait until a client is told of one of *places*."""
         wanted = {place.address for place in places}
 
         def is_told() -> bool:
@@ -141,7 +162,6 @@ class Regions:
             return bool(told) and wanted.issuperset(told)
 
         wait_until(is_told, timeout_seconds, f"an answer of {wanted}")
-        return time.monotonic() - begun
 
 
 # --- how it comes about ---------------------------------------------------------------------------
@@ -161,7 +181,7 @@ def three_regions(folder: Path) -> Iterator[Regions]:
         stack.callback(_end_hub, hub)
         primary = stack.enter_context(_primary(folder, files, core))
         made = Regions(hosts, files, hub, core, primary)
-        _add_hosts(made, folder)
+        _add_hosts(made)
         hub.wait_ready()
         made.publish(f"{CANARY}:{CANARY_TAG}")
         wait_for_dns = _launch_dns(stack, made, folder)
@@ -196,17 +216,11 @@ def _primary(folder: Path, files: Files, core: Host):
     )
 
 
-def _add_hosts(made: Regions, folder: Path) -> None:
+def _add_hosts(made: Regions) -> None:
     for place in PLACES:
         made.hosts.add(place.label, place.replica)
-        host = made.hosts.add(f"{place.label}-c", place.client, resolver=RESOLVER)
-        made.clients[place.name] = _client(made, host, folder)
-    host = made.hosts.add("nowhere", NOWHERE, resolver=RESOLVER)
-    made.clients[""] = _client(made, host, folder)
-
-
-def _client(made: Regions, host: Host, folder: Path) -> Client:
-    return client_on(host, folder / host.name, made.files.ca_file)
+        made.clients[place.name] = made.add_client(f"{place.label}-c", place.client)
+    made.clients[""] = made.add_client("nowhere", NOWHERE)
 
 
 def _launch_replica(
@@ -280,7 +294,7 @@ def _launch(stack: ExitStack, argv: Sequence[str], log: Path) -> Process:
 
 
 def _end(process: Process, log: Path) -> None:
-    process.stop()
+    process.kill()
     print(tail(log))
 
 

@@ -172,9 +172,13 @@ class World:
         """Change something of the router's links."""
         _ip("-n", self.router, *arguments)
 
-    def drop(self, source: str, target: str) -> None:
-        """Lose what the router would pass on from *source* to *target* (addresses, networks)."""
-        self._nft(f"add rule inet {_RULES} forward ip saddr {source} ip daddr {target} drop")
+    def drop(self, source: str, target: str, ports: Sequence[int] = ()) -> None:
+        """Lose what the router would pass on from *source* to *target* (addresses, networks).
+
+        ports: of *target*, if it is only what goes to these.
+        """
+        to = f"tcp dport {{ {', '.join(map(str, ports))} }}" if ports else ""
+        self._nft(f"add rule inet {_RULES} forward ip saddr {source} ip daddr {target} {to} drop")
 
     def drop_nothing(self) -> None:
         """Pass everything on again."""
