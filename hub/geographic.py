@@ -76,7 +76,7 @@ class Geographic:
         try:
             await asyncio.to_thread(self._locations.open)
         except DatabaseUnusable as exc:
-            raise ValueError(f"geo.database: {exc}") from exc
+            raise ValueError("geo.database can't be used") from exc
         session = Session(
             self._policy,
             Limits(geo.probe_every, geo.probe_every, max_connections=MAX_CONNECTIONS),

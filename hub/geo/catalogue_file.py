@@ -32,7 +32,7 @@ class CatalogueFile:
         try:
             self.catalogue = await asyncio.to_thread(_read, self._path)
         except CatalogueInvalid as exc:
-            raise ValueError(_told(self._path, exc)) from exc
+            raise ValueError(f"the catalogue {self._path} can't be used") from exc
         self._stamp = stamp
 
     async def follow(self) -> bool:

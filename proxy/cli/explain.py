@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from proxy.cli import explain_client
 from proxy.cli.settings import load_settings
 from proxy.registry.layout import Layout
 from proxy.web.control import short_address
@@ -17,7 +18,9 @@ TIMEOUT_SECONDS = 30.0
 
 
 def run(arguments: argparse.Namespace, _runner: object) -> int:
-    """Print what a pull of a reference would do."""
+    """Print what a pull of a reference would do: here, or of a client anywhere."""
+    if arguments.client is not None:
+        return explain_client.run(arguments)
     settings = load_settings(arguments)
     if settings is None:
         return 2

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from config import parse_duration
-from proxy.cli import logs, replay, replicas, wait
+from proxy.cli import logs, networks, regions, replay, replicas, wait
 from proxy.cli.hub_access import add_hub
 
 AddVerb = Callable[..., argparse.ArgumentParser]
@@ -27,6 +27,8 @@ def add_hub_verbs(add: AddVerb) -> None:
     _add_logs(add("logs", help="what became of each artifact in each region"))
     _add_wait(add("wait", help="wait until an image is complete in a region, or in all"))
     _add_replay(add("replay", help="let replicas see events of the hub's log once more"))
+    _add_regions(add)
+    _add_networks(add("networks", help="link networks to regions, list and unlink them"))
 
 
 def _add_replicas(parser: argparse.ArgumentParser) -> None:
@@ -121,6 +123,37 @@ def _add_replay(verb: argparse.ArgumentParser) -> None:
     add_hub(verb)
     _add_json(verb)
     verb.set_defaults(verb=replay.run)
+
+
+def _add_regions(add: AddVerb) -> None:
+    verbs = (
+        (add("regions", help="the regions: standing, health, lag, load"), regions.show_all),
+        (add("drain", help="let a region have no new clients"), regions.drain),
+        (add("resume", help="let a drained region have clients again"), regions.resume),
+    )
+    for verb, run in verbs:
+        if run is not regions.show_all:
+            verb.add_argument("region", metavar="REGION")
+        add_hub(verb)
+        _add_json(verb)
+        verb.set_defaults(verb=run)
+
+
+def _add_networks(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    closes = "a region with one network at least serves no clients but those of its networks"
+    link = verbs.add_parser("link", help="link one to a region", description=closes)
+    link.set_defaults(verb=networks.link)
+    unlink = verbs.add_parser("unlink", help="take one away from a region")
+    unlink.set_defaults(verb=networks.unlink)
+    listing = verbs.add_parser("list", help="those of all regions, or of one")
+    listing.set_defaults(verb=networks.show_all)
+    for verb in (link, unlink):
+        verb.add_argument("network", metavar="CIDR", help="such as 10.9.0.0/16")
+    for verb in (link, unlink, listing):
+        verb.add_argument("--region", metavar="NAME", required=verb is not listing)
+        add_hub(verb)
+        _add_json(verb)
 
 
 def _add_json(verb: argparse.ArgumentParser) -> None:

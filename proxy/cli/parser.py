@@ -8,6 +8,7 @@ from pathlib import Path
 from config import Settings, settings_of
 from proxy import __version__
 from proxy.cli import check, client, explain, hub_parser, join, pin, replica, verbs_parser
+from proxy.cli.hub_access import add_hub
 
 ELSEWHERE = {
     "hub": ("hub.cli:main", "run the hub beside the primary, or one of its verbs"),
@@ -75,6 +76,13 @@ def _add_client(add: AddVerb) -> None:
 def _add_explain(add: AddVerb) -> None:
     verb = add("explain", help="say what a pull would do right now, and why")
     verb.add_argument("reference", help="[host/]repository[:tag|@digest]")
+    verb.add_argument(
+        "--from",
+        dest="client",
+        metavar="ADDRESS",
+        help="of a client anywhere: ask the hub where it goes, instead of the replica here",
+    )
+    add_hub(verb)
     _add_settings(verb)
     verb.add_argument("--json", action="store_true", help="print a JSON document")
     verb.set_defaults(verb=explain.run)
