@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.regions.place import PROBE_SECONDS
 from tests.regions.world import Regions, three_regions
 from tests.support.fixtures import require
 from tests.support.namespaces import unavailable
@@ -15,15 +16,19 @@ PROGRAMS = ("docker-registry", "skopeo", "pdns_server", "haproxy", "dig", "curl"
 
 
 @pytest.fixture(scope="module")
-def regions() -> Iterator[Regions]:
-    """A primary, a hub, a DNS server, a replica and a client in each of three regions."""
+def regions(request: pytest.FixtureRequest) -> Iterator[Regions]:
+    """A primary, a hub, a DNS server, a replica and a client in each of three regions.
+
+    A module may say how often the hub probes: PROBE_SECONDS.
+    """
     if reason := unavailable():
         pytest.skip(reason)
     for program in PROGRAMS:
         require(program)
+    probe_seconds = getattr(request.module, "PROBE_SECONDS", PROBE_SECONDS)
     folder = Path(tempfile.mkdtemp(prefix="rg-"))  # short: a socket's path has 107 characters
     try:
-        with three_regions(folder) as made:
+        with three_regions(folder, probe_seconds) as made:
             yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """Who is where in the world of three regions, and the settings that its programs get."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +21,6 @@ BEHIND = "127.0.0.1:8443"
 
 PROBE_SECONDS = 1.0
 TTL_SECONDS = 1.0
-MOVED_SECONDS = 3 * PROBE_SECONDS + TTL_SECONDS
-"""Within it the clients of a region that is lost are served elsewhere."""
 PATIENCE_SECONDS = 20.0
 """What a busy machine may take longer than is promised."""
 
@@ -38,7 +37,7 @@ class Place:
     name: str
     replica: str
     client: str
-    network: str
+    networks: tuple[str, ...]
     front: str = ""
 
     @property
@@ -54,9 +53,9 @@ class Place:
         return f"{self.label}.{DOMAIN}"
 
 
-SINGAPORE = Place("ap-singapore", "10.1.0.10/16", "10.1.0.50/16", "10.1.0.0/16")
-JAKARTA = Place("ap-jakarta", "10.2.0.10/16", "10.2.0.50/16", "10.2.0.0/16", "tcp")
-FRANKFURT = Place("eu-frankfurt", "10.3.0.10/16", "10.3.0.50/16", "10.3.0.0/16", "http")
+SINGAPORE = Place("ap-singapore", "10.1.0.10/16", "10.1.0.50/16", ("10.1.0.0/16", "10.11.0.0/16"))
+JAKARTA = Place("ap-jakarta", "10.2.0.10/16", "10.2.0.50/16", ("10.2.0.0/16",), "tcp")
+FRANKFURT = Place("eu-frankfurt", "10.3.0.10/16", "10.3.0.50/16", ("10.3.0.0/16",), "http")
 PLACES = (SINGAPORE, JAKARTA, FRANKFURT)
 DEFAULT = FRANKFURT
 PRIMARY_REGION = "na-siliconvalley"
@@ -70,7 +69,7 @@ def catalogue() -> str:
             f"[regions.{place.name}]",
             f'addresses = ["{place.address}"]',
             f'host = "{place.host_name}"',
-            f'networks = ["{place.network}"]',
+            f"networks = {json.dumps(place.networks)}",
             f'ready = "http://{place.address}:{OPS_PORT}/readyz"',
         ]
     return "\n".join(lines) + "\n"
@@ -95,7 +94,7 @@ class Files:
         return {"certificate": certificate, "key": key}
 
 
-def hub_sections(files: Files, geo_token: str) -> dict[str, Any]:
+def hub_sections(files: Files, geo_token: str, probe_seconds: float) -> dict[str, Any]:
     """Give the hub's settings."""
     return {
         "listen": {"api": [HUB], "ops": "127.0.0.1:9101"},
@@ -110,7 +109,7 @@ def hub_sections(files: Files, geo_token: str) -> dict[str, Any]:
         "geo": {
             "catalogue": files.write("catalogue.toml", catalogue()),
             "ttl": f"{TTL_SECONDS:g}s",
-            "probe_every": f"{PROBE_SECONDS:g}s",
+            "probe_every": f"{probe_seconds:g}s",
             "reread": "500ms",
             "ca_file": files.ca_file,
             "canary": f"{CANARY}:{CANARY_TAG}",

@@ -23,6 +23,7 @@ from tests.regions.place import (
     HUB_NAMES,
     NOWHERE,
     PLACES,
+    PROBE_SECONDS,
     READER,
     RESOLVER,
     USER,
@@ -113,6 +114,15 @@ class Regions:
         found: dict[str, Any] = self.ask("GET", path).expect(200).json()
         return found
 
+    def pulls_from(self, repository: str) -> set[tuple[str, str]]:
+        """Give region and client of each pull of a repository that is logged."""
+        return {
+            (name, each["client"])
+            for name, replica in self.replicas.items()
+            for each in replica.events("pull.served")
+            if each["repository"] == repository
+        }
+
     def has(self, place: Place, reference: str) -> bool:
         """Say whether the hub knows that a region has all of an image."""
         told = self.explain(reference, self.client(place).host.address)["regions"]
@@ -168,15 +178,14 @@ class Regions:
 
 
 @contextmanager
-def three_regions(folder: Path) -> Iterator[Regions]:
+def three_regions(folder: Path, probe_seconds: float = PROBE_SECONDS) -> Iterator[Regions]:
     """Run all of it for the length of the block; all regions are up when it begins."""
     with ExitStack() as stack:
         hosts = stack.enter_context(world(folder / "hosts"))
         core = hosts.add("core", CORE)
         files = _files(folder)
-        hub = HubProcess(
-            folder, HUB, folder / "hub.db", hub_sections(files, GEO_TOKEN), core.command([])
-        )
+        sections = hub_sections(files, GEO_TOKEN, probe_seconds)
+        hub = HubProcess(folder, HUB, folder / "hub.db", sections, core.command([]))
         hub.launch()
         stack.callback(_end_hub, hub)
         primary = stack.enter_context(_primary(folder, files, core))

@@ -178,9 +178,21 @@ class World:
         ports: of *target*, if it is only what goes to these.
         """
         to = f"tcp dport {{ {', '.join(map(str, ports))} }}" if ports else ""
-        self._nft(f"add rule inet {_RULES} forward ip saddr {source} ip daddr {target} {to} drop")
+        flow = f"ip saddr {source} ip daddr {target} {to}"
+        self._nft(f"add rule inet {_RULES} forward {flow} counter drop")
 
-    def drop_nothing(self) -> None:
+    def reset(self, source: str, target: str) -> None:
+        """Answer connections from *source* to *target* by a reset, as routers on the way may."""
+        refusal = "meta l4proto tcp counter reject with tcp reset"
+        self._nft(f"add rule inet {_RULES} forward ip saddr {source} ip daddr {target} {refusal}")
+
+    def stopped_packets(self) -> int:
+        """Count the packets that weren't passed on by what is told now."""
+        argv = ["ip", "netns", "exec", self.router, "nft", "list", "chain", "inet", _RULES]
+        told = run([*argv, "forward"], timeout_seconds=10.0).check().text
+        return sum(map(int, re.findall(r"packets ([0-9]+)", told)))
+
+    def pass_all(self) -> None:
         """Pass everything on again."""
         self._nft(f"flush chain inet {_RULES} forward")
 
