@@ -1,0 +1,115 @@
+"""Regions that are closed to all but their networks, however clients get there."""
+
+import json
+
+import pytest
+
+from tests.regions.place import DOMAIN, FRANKFURT, JAKARTA, PLACES, SINGAPORE
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("regions-networks")
+
+MANIFEST = "/v2/shop/private/manifests/1"
+OPEN, REFUSED = 200, 403
+
+
+@pytest.fixture(scope="module", autouse=True)
+def image(regions):
+    return regions.publish("shop/private:1")
+
+
+@pytest.fixture
+def link(regions):
+    """Link a network to a region; it is unlinked when the test ends."""
+    linked = []
+
+    def link_one(place, network):
+        regions.proxima("networks", "link", network, "--region", place.name).check()
+        linked.append((place, network))
+        wait_until(lambda: _status(regions.nowhere, place) == REFUSED, 10.0, "it is closed")
+
+    yield link_one
+    for place, network in linked:
+        regions.proxima("networks", "unlink", network, "--region", place.name).check()
+        wait_until(lambda at=place: _status(regions.nowhere, at) == OPEN, 10.0, "it is open")
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.front or "direct")
+def test_c28_a_closed_region_sees_the_clients_own_address(regions, link, place):
+    """C28: a region without a front end, with one that speaks the PROXY protocol, and with one
+    that writes X-Forwarded-For serves its linked network and refuses a stranger, who is named in
+    its log; what either writes into X-Forwarded-For itself changes nothing.
+    """
+    link(place, place.networks[0])
+    inside, stranger = regions.client(place), regions.nowhere
+    for forged in _forgeries(inside.host.address):
+        assert _status(stranger, place, *forged) == REFUSED, forged
+    for forged in _forgeries(stranger.host.address):
+        assert _status(inside, place, *forged) == OPEN, forged
+    outcomes = {
+        (each["client"], each["outcome"])
+        for each in regions.replica(place).events()
+        if each.get("repository") == "shop/private"
+    }
+    print(outcomes)
+
+
+def test_a_refusal_is_an_error_of_the_spec(regions, link):
+    """A client that is let in nowhere near gets a JSON 403 with code DENIED, and skopeo says so."""
+    link(SINGAPORE, "10.1.0.0/16")
+    reply = _ask(regions.nowhere, SINGAPORE)
+    body, _, status = reply.text.rpartition("\n")
+    (error,) = json.loads(body)["errors"]
+    assert (int(status), error["code"]) == (REFUSED, "DENIED")
+
+
+def test_dns_sends_who_would_be_refused_elsewhere(regions, link):
+    """A client of a region's network that its list leaves out is sent to a region that lets it
+    in, and pulls there; who is on the list stays.
+    """
+    left_out = regions.add_client("left-out", "10.1.7.50/16")
+    assert left_out.dig() == [SINGAPORE.address]
+    link(SINGAPORE, "10.1.0.0/24")
+    others = (JAKARTA, FRANKFURT)
+    regions.wait_answers(left_out, others)
+    left_out.inspect("shop/private:1").check()
+    assert regions.client(SINGAPORE).dig() == [SINGAPORE.address]
+    regions.client(SINGAPORE).inspect("shop/private:1").check()
+    assert _status(left_out, SINGAPORE) == REFUSED
+    clients = regions.pulls_from("shop/private")
+    assert {name for name, client in clients if client == left_out.host.address} <= {
+        each.name for each in others
+    }
+
+
+def test_a_region_stays_closed_while_the_hub_is_down(regions, link):
+    """A replica that starts while the hub is down goes on with the networks that it knew."""
+    link(SINGAPORE, "10.1.0.0/16")
+    replica = regions.replica(SINGAPORE)
+    regions.hub.process.kill()
+    try:
+        replica.restart()
+        assert _status(regions.nowhere, SINGAPORE) == REFUSED
+        assert _status(regions.client(SINGAPORE), SINGAPORE) == OPEN
+    finally:
+        regions.hub.start()
+    wait_until(lambda: regions.region(SINGAPORE)["state"] == "Running", 30.0, "it follows again")
+
+
+def _forgeries(address):
+    """Ways to claim to be *address*."""
+    yield ()
+    yield ("--header", f"X-Forwarded-For: {address}")
+    yield ("--header", f"X-Forwarded-For: {address}, 127.0.0.1")
+    yield ("--header", f"X-Forwarded-For: {address}", "--header", "Connection: X-Forwarded-For")
+    yield ("--header", f"X_Forwarded_For: {address}", "--header", f"Forwarded: for={address}")
+
+
+def _ask(client, place, *options):
+    direct = ("--resolve", f"{DOMAIN}:443:{place.address}")
+    return client.curl(MANIFEST, *direct, *options)
+
+
+def _status(client, place, *options):
+    """Give the status of a pull from a region, wherever DNS would lead."""
+    return int(_ask(client, place, *options).check().text.rpartition("\n")[2])
