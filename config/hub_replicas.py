@@ -22,7 +22,7 @@ class ReplicasSettings:
     regions: tuple[str, ...] = several(
         _REGION_ID,
         (),
-        "Regions of your own with their numbers, beside those of `hub/regions.json`.",
+        "Regions of your own with their numbers, beside those of `geo/data/tencent.json`.",
     )
     unreachable_after: Duration = setting(
         duration("1s", "1h"), "60s", "Time without a report after which a replica is Unreachable."

@@ -8,36 +8,20 @@ unless all would.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from geo.blocks import Blocks, Chain
-from geo.catalogue import Address, Catalogue, Network, Region
+from geo.catalogue import Address, Catalogue, Region
 from geo.distance import Coordinates, distance_km
 from geo.place import Place
 from geo.plan import Plan
 from geo.ranking import By, Ranked, Ranking
 from geo.situation import Situation, Standing
 from geo.spread import client_key
+from geo.territory import Spot, Territory
 
 PlaceOf = Callable[[Address], Place | None]
 MAX_PLANS = 4096
 """Orders that are kept: a database has many more places than most networks ask from."""
 DEFAULT_SPREAD = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Spot:
-    """What the networks say of an address.
-
-    network: the longest match. owners: whose that is. entered: who would let the address in.
-    key: the same for all spots that lead to the same orders. why: in words.
-    """
-
-    network: Network | None
-    owners: tuple[Region, ...]
-    entered: frozenset[str]
-    key: int
-    why: str
 
 
 class Nearness:
@@ -49,33 +33,23 @@ class Nearness:
         situation: Situation,
         place_of: PlaceOf,
         spread: int = DEFAULT_SPREAD,
+        territory: Territory | None = None,
     ) -> None:
+        """territory: of this catalogue and these linked networks, where one is at hand."""
         self.catalogue = catalogue
-        self._standings = situation.standings
-        self._linked = {
-            each.name: frozenset(linked)
-            for each in catalogue.regions
-            if (linked := situation.linked.get(each.name))
-        }
+        self._situation = situation
+        self._territory = territory or Territory(catalogue, situation.linked)
         self._place_of = place_of
         self._spread = spread
-        self._owners = self._owners_by_network()
-        self._open = frozenset(
-            each.name for each in catalogue.regions if each.name not in self._linked
-        )
-        self._everywhere = frozenset(each.name for each in catalogue.regions)
-        self._keys: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
-        self._nowhere = self._spot_of(None, (), self._everywhere)
-        self._spots = Blocks(self._owners, self._spot)
         self._plans: dict[tuple[int, Coordinates | None], Plan] = {}
 
     def rank(self, client: Address | None) -> Ranking:
         """Give all regions for a client; None: nobody knows its address."""
         if client is None:
-            return self._ranking(None, By.DEFAULT, self._nowhere, None)
+            return self._ranking(None, By.DEFAULT, self._territory.nowhere, None)
         if client.version == 6 and (mapped := client.ipv4_mapped) is not None:
             client = mapped
-        spot = self._spots.find(client)
+        spot = self._territory.find(client)
         if len(spot.owners) == 1:
             return self._ranking(client, By.NETWORK, spot, None)
         place = self._place_of(client)
@@ -83,9 +57,15 @@ class Nearness:
             return self._ranking(client, By.NETWORK, spot, place)
         return self._ranking(client, By.DATABASE if place else By.DEFAULT, spot, place)
 
+    def in_situation(self, situation: Situation) -> "Nearness":
+        """Give the decision for another situation: at once where no network was linked since."""
+        same = situation.linked == self._situation.linked
+        territory = self._territory if same else None
+        return Nearness(self.catalogue, situation, self._place_of, self._spread, territory)
+
     def rank_from(self, region: Region) -> Ranking:
         """Give all regions for the clients of one region, whatever their addresses."""
-        spot = self._spot_of(None, (region,), self._open | {region.name})
+        spot = self._territory.of_region(region)
         return self._ranking(None, By.NETWORK, spot, None)
 
     def _ranking(self, client: Address | None, by: By, spot: Spot, place: Place | None) -> Ranking:
@@ -103,7 +83,7 @@ class Nearness:
     # --- the order of one place or network --------------------------------------------------------
 
     def _plan(self, by: By, spot: Spot, where: Coordinates | None) -> Plan:
-        entered = spot.entered or self._everywhere
+        entered = spot.entered or self._territory.everywhere
         owners = _nearest_first(spot.owners, where) if where else list(spot.owners)
         own = [each for each in owners if each.name in entered]
         start = (owners[0].coordinates if owners else where) or self._default.coordinates
@@ -126,37 +106,12 @@ class Nearness:
 
     def _standing(self, region: Region) -> Standing:
         otherwise = Standing.DRAINED if region.is_drained else Standing.UP
-        return self._standings.get(region.name, otherwise)
+        return self._situation.standings.get(region.name, otherwise)
 
     @property
     def _default(self) -> Region:
         found = self.catalogue.region(self.catalogue.default)
         return found or self.catalogue.regions[0]
-
-    # --- networks ---------------------------------------------------------------------------------
-
-    def _owners_by_network(self) -> dict[Network, tuple[Region, ...]]:
-        """Give whose each network is, in the catalogue's order."""
-        owners: dict[Network, tuple[Region, ...]] = {}
-        for region in self.catalogue.regions:
-            for network in {*region.networks, *self._linked.get(region.name, ())}:
-                owners[network] = (*owners.get(network, ()), region)
-        return owners
-
-    def _spot(self, chain: Chain) -> Spot:
-        entered = self._open | {
-            name for name, linked in self._linked.items() if not linked.isdisjoint(chain)
-        }
-        if not chain:
-            return self._spot_of(None, (), entered)
-        return self._spot_of(chain[-1], self._owners[chain[-1]], entered)
-
-    def _spot_of(
-        self, network: Network | None, owners: tuple[Region, ...], entered: frozenset[str]
-    ) -> Spot:
-        names = tuple(each.name for each in owners)
-        key = self._keys.setdefault((names, entered), len(self._keys))
-        return Spot(network, owners, entered, key, _words(network, owners))
 
 
 def _nearest_first(regions: Iterable[Region], where: Coordinates) -> list[Region]:
@@ -168,12 +123,6 @@ def _ordered(own: list[Region], by_distance: list[Region]) -> list[Region]:
     names = [each.name for each in own] + list(own[0].fallback)
     places = {name: index for index, name in reversed(list(enumerate(names)))}
     return sorted(by_distance, key=lambda each: places.get(each.name, len(names)))
-
-
-def _words(network: Network | None, owners: tuple[Region, ...]) -> str:
-    if network is not None:
-        return f"network {network}"
-    return f"in {owners[0].name}" if owners else ""
 
 
 def _why(by: By, spot: Spot, own: Region) -> str:

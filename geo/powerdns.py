@@ -1,7 +1,8 @@
 """A call of PowerDNS's remote backend to its result, both JSON.
 
 A result has `scopeMask` wherever it depends on the client: PowerDNS keeps an answer with one in
-neither its packet cache nor its query cache (UeberBackend::addCache, PacketHandler). Methods that
+neither its packet cache nor its query cache (UeberBackend::addCache, PacketHandler). With
+`consistent-backends=no` it keeps the SOA apart, and an answer takes one call, not two. Methods that
 aren't here get false, which means "not implemented" to it.
 
 Source: doc.powerdns.com/authoritative/backends/remote.html; tried with 4.7.

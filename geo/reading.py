@@ -114,6 +114,7 @@ class _Reading:
         if not 1 <= len(self._tables) <= MAX_REGIONS:
             self._note(("regions",), f"expected 1 to {MAX_REGIONS} tables [regions.NAME]")
         regions = tuple(self._regions())
+        self._families(regions)
         default = self._document.get("default")
         if not isinstance(default, str) or default not in self._tables:
             self._note(("default",), f"{shown(default)}: expected the name of one of the regions")
@@ -134,6 +135,19 @@ class _Reading:
         for key in table:
             if key not in known:
                 self._note((*path, key), f"no such key; known: {', '.join(known)}")
+
+    def _families(self, regions: Iterable[Region]) -> None:
+        """Note regions without an address of a family that others have.
+
+        "No such address" has no scope (RFC 7871, 7.4): a resolver, and PowerDNS itself, gives what
+        one client was told to all others.
+        """
+        held = {each.name: {address.version for address in each.addresses} for each in regions}
+        everywhere = set().union(*held.values())
+        for name, families in held.items():
+            for version in sorted(everywhere - families) if families else ():
+                words = f"expected one of IPv{version} too, since other regions have one"
+                self._note(("regions", name, "addresses"), words)
 
     # --- regions ----------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 """The records of the shared name: the answer of a ranking in words of DNS.
 
 The shared name is the zone's apex: it is what gets delegated to the DNS servers. Regions' own names
-that lie below it are in the zone too, with the same answer for everybody.
+that lie below it are in the zone too, with the same answer for everybody. Which types the shared
+name has is the same for all clients (`geo.reading` sees to it): "none of that type" can't be told
+to one alone.
 """
 
 from collections.abc import Iterator

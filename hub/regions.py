@@ -1,25 +1,25 @@
 """The regions in which replicas may be, with the numbers that their ids end in.
 
-The numbers of `regions.json` are those that Tencent Cloud's API gives to its regions; settings add
-others.
+They are the known regions that have a number, which Tencent Cloud's API gives to its own; settings
+add others.
 """
 
-import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
-FILE = Path(__file__).with_name("regions.json")
+from geo.known import known_regions
 
 
 class Regions:
     """Names and numbers of regions, both unique."""
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        """Know those of the file and *more*, each as `name=number`.
+        """Know the known ones and *more*, each as `name=number`.
 
         Raises: ValueError: a name or a number stands twice.
         """
-        self._numbers: dict[str, int] = dict(json.loads(FILE.read_text()))
+        self._numbers: dict[str, int] = {
+            name: each.number for name, each in known_regions().items() if each.number is not None
+        }
         for text in more:
             name, _, number = text.partition("=")
             if name in self._numbers or int(number) in self._numbers.values():

@@ -3,9 +3,12 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from config import ConfigError, HubSettings, check_hub, hub_secrets, load_hub, settings_of
+from geo.problems import CatalogueInvalid
+from hub.geo.catalogue_file import read_file
 from proxy.net.hub_client import HubClient
 
 
@@ -29,12 +32,24 @@ def check(arguments: argparse.Namespace, _runner: object) -> int:
     settings = load_settings(arguments)
     if settings is None:
         return 2
-    problems = check_hub(settings)
+    problems = [*map(str, check_hub(settings)), *_problems_of_catalogue(settings)]
     for problem in problems:
         print(f"proxima: {problem}", file=sys.stderr)
     if not problems:
         print("The settings are good.")
     return 2 if problems else 0
+
+
+def _problems_of_catalogue(settings: HubSettings) -> Iterator[str]:
+    path = settings.geo.catalogue
+    if path is None:
+        return
+    try:
+        read_file(path)
+    except CatalogueInvalid as exc:
+        yield from (f"{path}: {each}" for each in exc.problems)
+    except (OSError, ValueError) as exc:
+        yield f"{path}: {exc}"
 
 
 def client_of(settings: HubSettings, ca_file: Path | None) -> HubClient:

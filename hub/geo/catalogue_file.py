@@ -30,7 +30,7 @@ class CatalogueFile:
         """Read it. Raises: ValueError: with all that is wrong in it. OSError."""
         stamp = await asyncio.to_thread(_stamp_of, self._path)
         try:
-            self.catalogue = await asyncio.to_thread(_read, self._path)
+            self.catalogue = await asyncio.to_thread(read_file, self._path)
         except CatalogueInvalid as exc:
             raise ValueError(f"the catalogue {self._path} can't be used") from exc
         self._stamp = stamp
@@ -52,7 +52,7 @@ class CatalogueFile:
 
     async def _take(self, stamp: Stamp) -> bool:
         try:
-            catalogue = await asyncio.to_thread(_read, self._path)
+            catalogue = await asyncio.to_thread(read_file, self._path)
         except CatalogueInvalid as exc:
             self._refuse(_told(self._path, exc))
         except (OSError, ValueError) as exc:
@@ -79,7 +79,8 @@ def _stamp_of(path: Path) -> Stamp:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def _read(path: Path) -> Catalogue:
+def read_file(path: Path) -> Catalogue:
+    """Give the catalogue of a file. Raises: CatalogueInvalid, OSError; ValueError: no text."""
     with path.open("rb") as file:
         data = file.read(MAX_BYTES + 1)
     if len(data) > MAX_BYTES:

@@ -4,7 +4,8 @@ Rules:
 - What the hub said last counts until it says something else. A hub that is away, refuses this
   replica, doesn't speak of networks or says what can't be read opens nothing and closes nothing.
 - It is kept in the store (0600) and read before the first client comes: a restart without the hub
-  is as closed as before. Where nothing was ever kept, the hub is asked before the first client.
+  is as closed as before. Where nothing was ever kept, the hub is asked before the first client, and
+  has five seconds; a region of which nothing is known yet is as open as its own settings say.
 - Where what was kept can't be read, the own settings' networks alone count until the hub answers.
 - It is asked at the start, and whenever its settings for us have changed, or may have.
 """

@@ -48,11 +48,8 @@ def unlink(arguments: argparse.Namespace, _runner: object) -> int:
         region, network = (quote(each, safe="") for each in (arguments.region, arguments.network))
         client.ask("DELETE", f"/v1/networks/{region}/{network}")
         gone = {"region": arguments.region, "network": arguments.network, "linked": False}
-        print(
-            json.dumps(gone)
-            if arguments.json
-            else f"{arguments.region}  {arguments.network}  unlinked"
-        )
+        told = f"{arguments.region}  {arguments.network}  unlinked"
+        print(json.dumps(gone) if arguments.json else told)
         return 0
 
     return with_hub(arguments, work)

@@ -133,6 +133,8 @@ def _as_text(replica: Document) -> str:
             f"{progress['done']} of {progress['total']}, "
             f"{as_size(progress['bytes_done'])} of {as_size(progress['bytes_total'])}"
         )
+    if load := status.get("load"):
+        rows["LOAD"] = f"{load['connections']} clients, {as_size(load['bytes_per_second'])}/s"
     if status:
         rows["VERSION"] = status["version"] or NOTHING
         rows["CURSOR"] = status["cursor"] or NOTHING

@@ -3,7 +3,7 @@
 import pytest
 
 from hub.history.forms import Entry, EntryState, Report, Trigger, What
-from hub.instances.forms import BackfillProgress, Status
+from hub.instances.forms import BackfillProgress, Load, Status
 from hub.instances.state import Reported
 from hub.wire.reading import read
 from proxy.cli.hub_parser import STATES
@@ -12,6 +12,7 @@ from proxy.replication import work
 from proxy.replication.backfill import BackfillStatus
 from proxy.replication.history import RUNNING
 from proxy.replication.history import Entry as Told
+from proxy.replication.load import Load as LoadTold
 from proxy.replication.reporting import MAX_ENTRIES, wire_entry
 from proxy.replication.status import Phase
 from proxy.replication.status import Status as StatusTold
@@ -41,7 +42,9 @@ def test_a_status_is_read_as_it_was_meant():
     backfill = BackfillStatus(False, 3, 10, 500, 2_000, 60.0)
     cursor = f"{'0' * 16}:7"
     told = StatusTold(Phase.BACKFILLING, cursor, 4.25, 3, 1_000, 7.5, 0, backfill, 1_790_000_000.0)
-    status = read(Status, told.as_document())
+    load = LoadTold(3, 1_024.5)
+    status = read(Status, {**told.as_document(), "load": load.as_document()})
+    assert status.load == Load(3, 1_024.5)
     assert (status.state, status.cursor, status.lag_seconds, status.queue) == (
         Reported.BACKFILLING,
         told.cursor,

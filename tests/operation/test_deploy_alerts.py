@@ -52,6 +52,11 @@ HEALTHY: Mapping[str, str] = {
     'proxima_reconcile_rounds_total{end="complete"}': "0+1",
     'proxima_reconcile_rounds_total{end="held"}': "1",
     'proxima_reconcile_rounds_total{end="unreachable"}': "3",
+    'proxima_hub_region_up{region="ap-singapore"}': "1",
+    'proxima_hub_region_up{region="ap-jakarta"}': "1",
+    'proxima_hub_region_drained{region="ap-singapore"}': "0",
+    'proxima_hub_region_drained{region="ap-jakarta"}': "1",
+    "proxima_hub_regions_refused": "0",
     'proxima_clients_refused_total{reason="outside"}': "0+60",
     'proxima_clients_refused_total{reason="unknown"}': "3",
     'proxima_proxy_headers_refused_total{reason="left"}': "0+60",
@@ -118,6 +123,9 @@ CASES = (
         48,
         40,
     ),
+    Case("ProximaRegionDown", {'proxima_hub_region_up{region="ap-jakarta"}': "0"}, 2),
+    Case("ProximaNoRegion", {'proxima_hub_region_drained{region="ap-singapore"}': "1"}, 2),
+    Case("ProximaRegionsRefused", {"proxima_hub_regions_refused": "1"}, 6, 4),
     Case(
         "ProximaLoopLate",
         {

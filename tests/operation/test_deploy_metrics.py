@@ -1,4 +1,4 @@
-"""Dashboard and alerts against a replica: what they name is there, what they ask has answers."""
+"""Dashboard and alerts against a replica and a hub: what they name is there and has answers."""
 
 import json
 import re
@@ -11,9 +11,11 @@ from urllib.parse import quote
 import pytest
 
 from config.docs import ROOT
+from tests.hub.process import hub_process
 from tests.support import images
 from tests.support.fixtures import require
 from tests.support.hostile import HostileUpstream, hostile_upstream
+from tests.support.metrics import Metrics
 from tests.support.ports import LOOPBACK, claimed_port
 from tests.support.processes import Program, run
 from tests.support.processes import serving as program_serving
@@ -25,7 +27,7 @@ from tests.web.serving import Serving, serving
 REPOSITORY = "team/app"
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "proxima.json"
-VARIABLES = {"$__rate_interval": "10s", "$instance": ".+"}
+VARIABLES = {"$__rate_interval": "10s", "$instance": ".+", "$hub": ".+"}
 OF_THE_SCRAPE = {"instance", "job"}
 
 _SELECTOR = re.compile(r"\b((?:proxima|process|python)_\w+)(?:\{([^}]*)\})?")
@@ -81,19 +83,44 @@ def served(upstream: HostileUpstream, tmp_path_factory) -> Iterator[Serving]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def hub(served: Serving, tmp_path_factory) -> Iterator[str]:
+    """The ops listener of a hub whose catalogue has the replica's region."""
+    folder = tmp_path_factory.mktemp("regions")
+    catalogue = folder / "regions.toml"
+    catalogue.write_text(
+        'default = "ap-singapore"\n[regions.ap-singapore]\naddresses = ["127.0.0.1"]\n'
+        f'ready = "http://{served.ops}/readyz"\n'
+    )
+    with hub_process(folder, geo={"catalogue": str(catalogue), "probe_every": "1s"}) as process:
+        process.start()
+        (ready,) = process.events("hub.ready")
+        yield str(ready["ops"])
+
+
 def _use(running: Serving) -> None:
     assert pull(RegistryClient(running.url), REPOSITORY, "v1").status == 200
 
 
 @pytest.mark.parametrize("name", sorted(_selectors()))
-def test_what_is_named_is_there(served: Serving, name: str):
-    """C30: each metric of dashboard and alerts is in a replica's exposition, with the labels and
-    the values that are asked for, before anything has happened that would make them.
+def test_what_is_named_is_there(served: Serving, hub: str, name: str):
+    """C30: each metric of dashboard and alerts is in a replica's exposition or in a hub's, with the
+    labels and the values that are asked for, before anything has happened that would make them.
     """
-    samples = [each for each in served.metrics().samples if each.name == name]
+    metrics = served.metrics()
+    if name.startswith("proxima_hub_"):
+        metrics = wait_until(lambda: _of_hub_that_probed(hub))
+    samples = [each for each in metrics.samples if each.name == name]
     assert samples, f"{name} is nowhere"
     for label, value in _selectors()[name]:
         assert value in {each.labels.get(label) for each in samples}, f"{name}: {label}={value}"
+
+
+def _of_hub_that_probed(hub: str) -> Metrics | None:
+    """Give its metrics once it has looked at its region."""
+    page = RegistryClient(f"http://{hub}").get("/metrics").expect(200)
+    found = Metrics.parse(page.body.decode())
+    return found if found.value("proxima_hub_region_probe_seconds") else None
 
 
 def test_names_and_labels_are_found():
@@ -120,7 +147,8 @@ def test_its_panels_stand_side_by_side():
     for panel in _panels():
         assert panel["title"]
         assert panel["description"].endswith(".")
-        assert all("$instance" in target["expr"] for target in panel["targets"])
+        for target in panel["targets"]:
+            assert "$instance" in target["expr"] or "$hub" in target["expr"]
     for one, other in combinations((panel["gridPos"] for panel in panels), 2):
         assert not _overlap(one, other)
 
@@ -135,11 +163,11 @@ def _overlap(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def prometheus(served: Serving, tmp_path_factory) -> Iterator[RegistryClient]:
-    """A Prometheus that scrapes the replica and knows the alerts."""
+def prometheus(served: Serving, hub: str, tmp_path_factory) -> Iterator[RegistryClient]:
+    """A Prometheus that scrapes the replica and the hub, and knows the alerts."""
     require("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
-    job = {"job_name": "proxima", "static_configs": [{"targets": [served.ops]}]}
+    job = {"job_name": "proxima", "static_configs": [{"targets": [served.ops, hub]}]}
     settings = {
         "global": {"scrape_interval": "250ms", "evaluation_interval": "250ms"},
         "rule_files": [str(ALERTS)],
@@ -185,7 +213,7 @@ def test_a_real_prometheus_raises_no_alarm(served: Serving, prometheus: Registry
     """A replica that is well raises no alert, not even one that waits for its time, but for the
     hub that this one lacks.
     """
-    wait_until(lambda: _series(prometheus, 'up{job="proxima"} == 1'), 20, "it is scraped")
+    wait_until(lambda: len(_series(prometheus, 'up{job="proxima"} == 1')) == 2, 20, "both scraped")
     states = wait_until(lambda: _evaluated(prometheus), 20, "all rules were looked at")
     assert states.pop("ProximaNoLease") == ("pending", "ok")
     assert set(states.values()) == {("inactive", "ok")}, states

@@ -8,10 +8,15 @@ import pytest
 from hub.cli.serve import why
 from tests.hub.api import api_settings, serving_hub
 from tests.hub.geo.catalogues import ADDRESSES, JAKARTA, SINGAPORE, catalogue_text
+from tests.hub.place import SECRETS
 from tests.hub.process import hub_process
+from tests.support.command_line import proxima
 from tests.support.metrics import Metrics
 from tests.support.processes import ProgramFailed
+from tests.support.toml import write_toml
 from tests.support.waiting import eventually
+
+__all__ = ["proxima"]
 
 WRONG = """\
 default = "nowhere"
@@ -74,6 +79,21 @@ def test_the_operator_sees_why_it_doesnt_start(tmp_path, path):
         assert process.process.wait() == 1
     assert "line 3:" in str(caught.value)
     assert "Traceback" not in str(caught.value)
+
+
+def test_check_config_reads_the_catalogue(tmp_path, path, proxima, monkeypatch):
+    """`proxima hub check-config` says what is wrong in the catalogue, and that nothing is."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    database = f"sqlite:///{tmp_path / 'hub.db'}"
+    settings = {"primary": {"url": "http://127.0.0.1:9"}, "database": {"url": database}}
+    config = write_toml(tmp_path / "hub.toml", {**settings, "geo": {"catalogue": str(path)}})
+    write(path, WRONG)
+    checked = proxima("hub", "check-config", "--config", config)
+    assert checked.status == 2
+    assert "line 4:" in checked.errors
+    write(path, catalogue_text())
+    assert proxima("hub", "check-config", "--config", config).status == 0
 
 
 async def test_an_edit_is_taken_up(hub, api, path):
