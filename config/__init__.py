@@ -1,4 +1,4 @@
-"""The settings of replica, hub and DNS process: declared once, loaded from file, environment and flags."""
+"""The settings of each program: declared once, loaded from file, environment and flags."""
 
 from config.checks import check_files, read_password, warnings
 from config.choices import (

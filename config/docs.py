@@ -65,7 +65,8 @@ _DNS_INTRODUCTION = """\
 
 The process beside a DNS server reads its settings as a replica does ([settings.md](settings.md)
 has the forms of values): a TOML file, then variables that begin with `PROXIMA_DNS_`, then flags. It
-reads them once, at the start. [config/examples/dns.toml](../config/examples/dns.toml) is a complete file.
+reads them once, at the start. [config/examples/dns.toml](../config/examples/dns.toml) is a complete
+file.
 """
 
 

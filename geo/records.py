@@ -78,7 +78,8 @@ class Zone:
         for each in self.nameservers:
             yield Record(domain, RecordType.NS, f"{plain_name(each)}.", ttl)
         yield from _addresses(domain, ranking.answer, ttl, scope)
-        text = f"region={ranking.answer.name} by={ranking.by} {ranking.reason}"
+        # No reason: that names private networks and sick regions, and makes the answer long.
+        text = f"region={ranking.answer.name} by={ranking.by}"
         yield Record(domain, RecordType.TXT, _quoted(text), ttl, scope)
 
     def _hosts(self, name: str, ranking: Ranking) -> Iterator[Record]:

@@ -52,10 +52,11 @@ class Report:
 
 def compare(name: str, server: Server, state: GeoState, nearness: Nearness) -> Report:
     """Ask a server for all regions. Blocks."""
-    zone = {kind: server.ask(name, kind) for kind in ("SOA", "NS")}
-    if zone["SOA"].status in IS_ABSENT:
-        return Report((), (_absent(zone["SOA"]),), (), is_reachable=False)
-    problems = list(_zone_problems(zone))
+    soa = server.ask(name, "SOA")
+    if soa.status in IS_ABSENT:
+        problem = f"the server can't be asked: {_said(soa)}"
+        return Report((), (problem,), (), is_reachable=False)
+    problems = list(_zone_problems({"SOA": soa, "NS": server.ask(name, "NS")}))
     notes: list[str] = []
     seen: list[Seen] = []
     for region in state.catalogue.regions:
@@ -67,7 +68,6 @@ def compare(name: str, server: Server, state: GeoState, nearness: Nearness) -> R
         replies = {kind: server.ask(name, kind, view.subnet) for kind in FAMILIES}
         seen.append(_judged(view, expected, replies, state))
     problems += _subnet_problems(seen)
-    notes += _family_notes(state)
     return Report(tuple(seen), tuple(problems), tuple(notes))
 
 
@@ -149,23 +149,5 @@ def _subnet_problems(seen: list[Seen]) -> Iterator[str]:
         )
 
 
-def _family_notes(state: GeoState) -> Iterator[str]:
-    for kind, version in FAMILIES.items():
-        without = [
-            each.name
-            for each in state.catalogue.regions
-            if not any(address.version == version for address in each.addresses)
-        ]
-        if without and len(without) < len(state.catalogue.regions):
-            yield (
-                f"{kind}: not in {', '.join(without)}; resolvers may tell that to clients of other "
-                f"regions too, for {state.ttl_seconds} s at most, since it names no subnet"
-            )
-
-
 def _said(reply: Reply) -> str:
     return f"{reply.status}, {reply.detail}" if reply.detail else f"{reply.status}"
-
-
-def _absent(reply: Reply) -> str:
-    return f"the server can't be asked: {_said(reply)}"

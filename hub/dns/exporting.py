@@ -6,7 +6,7 @@ A zone's serial changes with its file and not by itself: a file that says the sa
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from proxy.telemetry.logs import EventLog
 MODE = 0o644  # for the DNS server to read
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
-MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 64 << 20
 _SERIAL = re.compile(rb"(?m)^\S+\s+[0-9]+\s+IN\s+SOA\s+\S+\s+\S+\s+([0-9]{1,10})\s")
 
-Texts = Callable[[GeoState, int], dict[str, str]]
-"""Gives each file's name and text, in a state and with a serial. Raises: NotExportable."""
+Text = Callable[[int], str]
+"""Gives a file's text with a serial."""
+Texts = Callable[[GeoState], Mapping[str, Text]]
+"""Gives each file's name and text in a state. Raises: NotExportable."""
 
 
 class NotExportable(Exception):
@@ -43,16 +45,16 @@ class Folder:
 
     def all(self, state: GeoState) -> list[Path]:
         """Give all files that belong to a state."""
-        return [self.path / name for name in self.texts(state, 0)]
+        return [self.path / name for name in self.texts(state)]
 
     def _changed(self, state: GeoState) -> Iterator[Path]:
-        for name in self.texts(state, 0):
+        for name, text in self.texts(state).items():
             path = self.path / name
             old = _read(path)
             serial = serial_in(old)
-            if self.texts(state, serial)[name].encode() != old:
+            if text(serial).encode() != old:
                 fresh = max(serial + 1, int(self.now()))
-                write_file(path, self.texts(state, fresh)[name].encode(), MODE)
+                write_file(path, text(fresh).encode(), MODE)
                 yield path
 
 
@@ -84,9 +86,15 @@ class Exporter:
     async def take(self, state: GeoState) -> None:
         """Note the newest state. The hook is told of all files once, whatever came before us."""
         if self._wanted is None:
-            self._untold.update(self._folder.all(state))
+            self._untold.update(await asyncio.to_thread(self._all, state))
         self._wanted = state
         self._news.set()
+
+    def _all(self, state: GeoState) -> list[Path]:
+        try:
+            return self._folder.all(state)
+        except NotExportable:  # said where it is written
+            return []
 
     async def run(self) -> None:
         """Write and tell until cancelled; what fails is tried again, with growing pauses."""

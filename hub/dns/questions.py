@@ -3,7 +3,8 @@
 All of it blocks. An answer that can't be had is told apart from one that isn't good.
 """
 
-from dataclasses import dataclass, field
+import socket
+from dataclasses import dataclass
 from enum import StrEnum
 
 import dns.edns
@@ -67,7 +68,7 @@ class Server:
 
     address: Address
     port: int = 53
-    timeout_seconds: float = field(default=TIMEOUT_SECONDS)
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def ask(self, name: str, kind: str, client: Network | None = None) -> Reply:
         """Ask, on behalf of *client* if one is given; over TCP where the answer is cut."""
@@ -86,13 +87,15 @@ class Server:
 
     def _send(self, query: dns.message.QueryMessage) -> Reply:
         try:
-            message, _ = dns.query.udp_with_fallback(
-                query,
-                str(self.address),
-                self.timeout_seconds,
-                self.port,
-                ignore_trailing=True,
-            )
+            with self._connected() as connection:
+                message, _ = dns.query.udp_with_fallback(
+                    query,
+                    str(self.address),
+                    self.timeout_seconds,
+                    self.port,
+                    ignore_trailing=True,
+                    udp_sock=connection,
+                )
         except dns.exception.Timeout:
             return Reply(Status.SILENT)
         except OSError as exc:
@@ -100,6 +103,18 @@ class Server:
         except (dns.exception.DNSException, EOFError, ValueError) as exc:
             return Reply(Status.GARBAGE, detail=repr(exc))
         return _reply_of(query, message)
+
+    def _connected(self) -> socket.socket:
+        """Give a socket that is told if nothing listens there. Raises: OSError."""
+        family = socket.AF_INET if self.address.version == 4 else socket.AF_INET6
+        opened = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            opened.setblocking(False)  # noqa: FBT003  # the socket's own signature
+            opened.connect((str(self.address), self.port))
+        except OSError:
+            opened.close()
+            raise
+        return opened
 
 
 def _reply_of(query: dns.message.Message, message: dns.message.Message) -> Reply:

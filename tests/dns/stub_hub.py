@@ -19,7 +19,7 @@ REGIONS: Document = {
     "ap-singapore": {
         "number": 9,
         "coordinates": [1.35, 103.82],
-        "addresses": ["203.0.113.5"],
+        "addresses": ["203.0.113.5", "2001:db8:9::1"],
         "host": "sg.registry.example.com",
         "networks": ["10.1.0.0/16", "127.1.0.0/16"],
         "fallback": ["eu-frankfurt"],
@@ -41,7 +41,7 @@ REGIONS: Document = {
 
 
 def geo_document(**changes: Any) -> Document:
-    """Give a state of three regions; the first has no IPv6, and is the default."""
+    """Give a state of three regions; the first is the default."""
     return {
         "revision": "r1",
         "domain": "registry.example.com",

@@ -48,6 +48,12 @@ BAD: dict[str, Any] = {
     "no catalogue": geo_document(catalogue=None),
     "a catalogue without regions": geo_document(catalogue={"default": "a", "regions": {}}),
     "a default that isn't there": geo_document(catalogue={"default": "x", "regions": REGIONS}),
+    "families that some regions lack": geo_document(
+        catalogue={
+            "default": "ap-tokyo",
+            "regions": {**REGIONS, "ap-tokyo": {**REGIONS["ap-tokyo"], "addresses": ["192.0.2.1"]}},
+        }
+    ),
     "standings in a list": geo_document(standings=["up"]),
     "an unknown standing": geo_document(standings={"ap-tokyo": "asleep"}),
     "a standing that is a list": geo_document(standings={"ap-tokyo": ["up"]}),

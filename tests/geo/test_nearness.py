@@ -3,7 +3,7 @@
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geo.blocks import Blocks
@@ -253,6 +253,7 @@ def test_from_a_region():
     assert (ranking.answer, ranking.reason) == (JAKARTA, "ap-tokyo is down: spread")
 
 
+@settings(max_examples=40)
 @given(worlds(), worlds(), addresses)
 def test_another_situation(world, other, client):
     """The decision made over for another situation is the one made anew for it."""

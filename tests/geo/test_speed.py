@@ -51,7 +51,7 @@ def in_the_database(chance):
 
 @pytest.mark.parametrize("addresses", [in_networks, in_the_database])
 def test_a_decision_takes_microseconds(nearness, addresses):
-    """With 10,000 networks and a database, thousands of addresses are decided in little time each."""
+    """With 10,000 networks and a database, each of thousands of addresses takes little time."""
     by, clients = addresses(random.Random(5))
     assert len(clients) > 1000
     assert {nearness.rank(each).by for each in clients} == {by}

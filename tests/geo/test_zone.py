@@ -33,7 +33,7 @@ registry.example.com. 10 IN SOA ns1.example.com. ops.example.com. 7 3600 600 604
 registry.example.com. 10 IN NS ns1.example.com.
 registry.example.com. 10 IN A 203.0.113.9
 registry.example.com. 10 IN AAAA 2001:db8::9
-registry.example.com. 10 IN TXT "region=ap-tokyo by=network in ap-tokyo"
+registry.example.com. 10 IN TXT "region=ap-tokyo by=network"
 sg.registry.example.com. 10 IN A 203.0.113.5
 """
     )

@@ -3,14 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-import pytest
-
 from tests.regions.place import DOMAIN, FRANKFURT, JAKARTA, SINGAPORE
 from tests.support.images import big_image
 from tests.support.skopeo import docker, layout
 from tests.support.waiting import wait_until
-
-pytestmark = pytest.mark.xdist_group("regions-cut")
 
 LARGE_BYTES = 8 << 20
 SLOW = "8mbit"

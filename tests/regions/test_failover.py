@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 
-import pytest
-
 from tests.regions.place import (
     CORE,
     FRANKFURT,
@@ -19,8 +17,6 @@ from tests.regions.place import (
 from tests.support.images import big_image
 from tests.support.processes import Completed
 from tests.support.waiting import wait_until
-
-pytestmark = pytest.mark.xdist_group("regions-failover")
 
 PROBE_SECONDS = 2.5
 """Longer than between two reports of a replica, which excuse its region."""
@@ -55,9 +51,7 @@ def test_clients_of_a_region_that_is_lost_are_served_elsewhere(regions):
     print(f"served elsewhere after {time.monotonic() - killed_at:.1f} s")
     assert SINGAPORE.name not in regions.served_by("shop/during")
 
-    assert {_only(client.dig("-b", site)) for site in _sites()} == {
-        each.address for each in OTHERS
-    }
+    assert {_only(client.dig("-b", site)) for site in _sites()} == {each.address for each in OTHERS}
     for place in OTHERS:
         assert regions.client(place).dig() == [place.address]
     assert regions.nowhere.dig() == [FRANKFURT.address]

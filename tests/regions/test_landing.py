@@ -7,8 +7,6 @@ import pytest
 from tests.regions.place import DEFAULT, DOMAIN, JAKARTA, PLACES, SINGAPORE
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("regions-landing")
-
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_a_client_lands_in_its_own_region(regions, place):

@@ -13,7 +13,7 @@ from geo.location import DatabaseUnusable, Locations
 from geo.nearness import PlaceOf
 from hub.dns.cli.runner import Runner
 from hub.dns.comparison import FAMILIES, Report, Seen, compare
-from hub.dns.questions import Reply, Server
+from hub.dns.questions import TIMEOUT_SECONDS, Reply, Server
 from hub.dns.source import NoSource, add_source, state_of
 from hub.dns.viewpoint import nearness_of, nobody_knows
 
@@ -75,8 +75,8 @@ def _server(text: str) -> Server:
     host, separator, port = text.rpartition(":")
     try:
         if separator and (host.startswith("[") or ":" not in host):
-            return Server(ip_address(host.strip("[]")), _port(port))
-        return Server(ip_address(text.strip("[]")), PORT)
+            return Server(ip_address(host.strip("[]")), _port(port), TIMEOUT_SECONDS)
+        return Server(ip_address(text.strip("[]")), PORT, TIMEOUT_SECONDS)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(
             f"{text}: expected an IP address, or one and a port"

@@ -95,7 +95,8 @@ async def _once(arguments: argparse.Namespace, log: EventLog) -> int:
     state = await state_of(arguments, arguments.domain or "")
     texts = _regional(arguments).texts
     if arguments.out is None:
-        print("\n".join(texts(state, int(time.time())).values()), end="")
+        now = int(time.time())
+        print("\n".join(text(now) for text in texts(state).values()), end="")
         return 0
     changed = await asyncio.to_thread(Folder(arguments.out, texts).update, state)
     for path in changed:
