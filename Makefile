@@ -14,7 +14,7 @@ demo_programs := docker-registry skopeo
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd \
 	pdns_server=pdns-server /usr/share/doc/pdns-backend-remote/copyright=pdns-backend-remote dig=bind9-dnsutils \
-	ip=iproute2 tc=iproute2 nft=nftables curl
+	ip=iproute2 tc=iproute2 nft=nftables
 bench_programs := docker-registry nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev
 
 # A package is checked from its first module on.

@@ -1,15 +1,16 @@
 """A machine that pulls by the shared name, and what it can say of where that leads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.regions.place import DOMAIN, OPS_PORT, RESOLVER, USER
+from tests.regions.place import DOMAIN, RESOLVER, USER, Place
 from tests.support.containerd import Containerd, Endpoint, Node
 from tests.support.namespaces import Host
 from tests.support.processes import Completed
+from tests.support.registry_client import RegistryClient, Reply
 from tests.support.skopeo import Skopeo, docker, folder_copy, skopeo
-
-__all__ = ["OPS_PORT", "Client", "client_on"]
+from tests.support.token_calls import basic_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,11 @@ class Client:
         """Pull an image by the shared name into a folder."""
         return self.skopeo.copy(docker(DOMAIN, name), folder_copy(folder), *options)
 
-    def curl(self, path: str, *options: str) -> Completed:
-        """Ask the shared name for a path, logged in; give the body and then the status."""
-        argv = ["curl", "--silent", "--show-error", "--max-time", "20"]
-        argv += ["--cacert", str(self.ca_file), "--user", f"{USER.username}:{USER.password}"]
-        argv += ["--write-out", "\n%{http_code}", *options]
-        return self.host.run(*argv, f"https://{DOMAIN}{path}")
+    def ask(self, place: Place, path: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """Ask a region by the shared name, logged in, wherever DNS would lead."""
+        client = RegistryClient(f"https://{place.address}", USER, self.ca_file, DOMAIN)
+        sent = {"Authorization": basic_value(USER), **(headers or {})}
+        return self.host.inside(lambda: client.get(path, sent))
 
     def node(self, daemon: Containerd) -> Node:
         """Give a node of containerd on this host."""

@@ -12,7 +12,7 @@ from tests.regions.world import Regions, three_regions
 from tests.support.fixtures import require
 from tests.support.namespaces import unavailable
 
-PROGRAMS = ("docker-registry", "skopeo", "pdns_server", "haproxy", "dig", "curl", "ip", "nft", "tc")
+PROGRAMS = ("docker-registry", "skopeo", "pdns_server", "haproxy", "dig", "ip", "nft", "tc")
 
 
 @pytest.fixture(scope="module")
