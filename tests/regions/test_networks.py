@@ -7,6 +7,7 @@ from tests.support.waiting import wait_until
 
 MANIFEST = "/v2/shop/private/manifests/1"
 OPEN, REFUSED = 200, 403
+HUB_NETWORK = "10.0.0.0/24"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -16,18 +17,22 @@ def image(regions):
 
 @pytest.fixture
 def link(regions):
-    """Link a network to a region; it is unlinked when the test ends."""
+    """Link a network to a region, beside the hub's own, which probes; both are unlinked when the
+    test ends.
+    """
     linked = []
 
     def link_one(place, network):
-        wish = {"region": place.name, "network": network}
-        regions.ask("POST", "/v1/networks", wish).expect(201)
-        linked.append((place, network))
+        for each in (HUB_NETWORK, network):
+            wish = {"region": place.name, "network": each}
+            regions.ask("POST", "/v1/networks", wish).expect(201)
+            linked.append((place, each.replace("/", "_")))
         wait_until(lambda: _status(regions.nowhere, place) == REFUSED, 10.0, "it is closed")
 
     yield link_one
     for place, network in linked:
-        regions.ask("DELETE", f"/v1/networks/{place.name}/{network.replace('/', '_')}").expect(204)
+        regions.ask("DELETE", f"/v1/networks/{place.name}/{network}").expect(204)
+    for place, _ in linked:
         wait_until(lambda at=place: _status(regions.nowhere, at) == OPEN, 10.0, "it is open")
 
 
@@ -43,9 +48,11 @@ def test_c28_a_closed_region_sees_the_clients_own_address(regions, link, place):
         assert _status(stranger, place, forged) == REFUSED, forged
     for forged in _forgeries(stranger.host.address):
         assert _status(inside, place, forged) == OPEN, forged
-    seen = {(inside.host.address, True), (stranger.host.address, False)}
-    wait_until(lambda: seen <= _outcomes(regions, place), 10.0, "the log names both")
-    assert (inside.host.address, False) not in _outcomes(regions, place)
+    replica = regions.replica(place)
+    replica.wait_event("client.refused", client=stranger.host.address)
+    assert {each["client"] for each in replica.events("client.refused")} == {stranger.host.address}
+    pulled = (place.name, inside.host.address)
+    wait_until(lambda: pulled in regions.pulls_from("shop/private"), 10.0, "the log says who")
 
 
 def test_a_refusal_is_an_error_of_the_spec(regions, link):
@@ -53,7 +60,7 @@ def test_a_refusal_is_an_error_of_the_spec(regions, link):
     link(SINGAPORE, "10.1.0.0/16")
     reply = regions.nowhere.ask(SINGAPORE, MANIFEST).expect(REFUSED)
     assert reply.error_codes == ["DENIED"]
-    assert reply.header("Content-Type") == "application/json"
+    assert (reply.header("Content-Type") or "").startswith("application/json")
 
 
 def test_operators_link_and_unlink(regions):
@@ -101,15 +108,6 @@ def test_a_region_stays_closed_while_the_hub_is_down(regions, link):
     finally:
         regions.hub.start()
     wait_until(lambda: regions.region(SINGAPORE)["state"] == "Running", 30.0, "it follows again")
-
-
-def _outcomes(regions, place):
-    """Give each client that asked a region for the image, and whether it got it."""
-    return {
-        (each["client"], each["outcome"] == "served")
-        for each in regions.replica(place).events()
-        if each.get("repository") == "shop/private" and "client" in each
-    }
 
 
 def _forgeries(address):
