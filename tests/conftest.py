@@ -23,7 +23,7 @@ from tests.support.token_server import TokenServer, token_server
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
     """Keep together what shares a world, under `--dist loadgroup`."""
-    from tests.support.distribution import ByWorld  # noqa: PLC0415  # only where xdist is in use
+    from tests.distribution import ByWorld  # noqa: PLC0415  # only where xdist is in use
 
     return ByWorld(config, log) if config.getvalue("dist") == "loadgroup" else None
 

@@ -28,6 +28,7 @@ def link(regions):
             regions.ask("POST", "/v1/networks", wish).expect(201)
             linked.append((place, each.replace("/", "_")))
         wait_until(lambda: _status(regions.nowhere, place) == REFUSED, 10.0, "it is closed")
+        wait_until(lambda: _status(regions.client(place), place) == OPEN, 10.0, "to others")
 
     yield link_one
     for place, network in linked:
