@@ -9,7 +9,7 @@ from config import HubSettings, read_canary_password
 from geo.location import DatabaseUnusable, Locations
 from hub.api.geo_routes import RegionRoutes
 from hub.clock import Clock
-from hub.database import Database, DatabaseUnavailable
+from hub.database import Database
 from hub.geo.catalogue_file import CatalogueFile
 from hub.geo.explaining import Explaining
 from hub.geo.heard import Heard
@@ -138,10 +138,7 @@ class Geographic:
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self._settings.geo.reread)
-            try:
-                await self._regions.follow()
-            except DatabaseUnavailable as exc:
-                self._telemetry.log.error("regions.not_read", error=repr(exc.__cause__))
+            await self._regions.follow()
             await self._look_at_locations()
 
     async def _look_at_locations(self) -> None:

@@ -1,6 +1,7 @@
 """Whether a region's replica reports: then silence on the hub's way there proves nothing."""
 
 from hub.clock import Clock
+from hub.database import DatabaseUnavailable
 from hub.instances.instances import Instances
 from hub.instances.state import OVER
 
@@ -15,9 +16,16 @@ class Heard:
         self._listening_since = clock.wall()
 
     async def is_heard(self, region: str) -> bool:
-        """Say whether the replica of a region reported lately. Raises: DatabaseUnavailable."""
+        """Say whether the replica of a region reported lately, as far as it is known.
+
+        A database that can't be read is the hub's own trouble, and no sign of a region's either.
+        """
         now = self._clock.wall()
-        for each in await self._instances.list():
+        try:
+            replicas = await self._instances.list()
+        except DatabaseUnavailable:
+            return True
+        for each in replicas:
             if each.region == region and each.state not in OVER and each.reported_at is not None:
                 since = max(each.reported_at, self._listening_since)
                 return now - since <= self._within_seconds

@@ -116,7 +116,9 @@ class Prober:
 
     async def look(self, name: str) -> None:
         """Look at a region once, and say so where it turned."""
-        region = self._regions[name]
+        region = self._regions.get(name)
+        if region is None:
+            return
         checks = await self._checks(region)
         outcome = verdict(checks)
         is_excused = outcome is Outcome.SILENT and await self._is_heard(name)

@@ -14,9 +14,11 @@ ID = "registry-fra-9"
 ROUTES = sorted(OPERATIONS)
 
 
-def filled(path: str) -> str:
-    """Give a path with its variables filled in."""
-    return re.sub(r"\{id\}", "17" if "parked" in path else ID, path)
+def filled(method: str, path: str) -> str:
+    """Give a path with its variables filled in, as the description's examples have them."""
+    for name, value in OPERATIONS[method, path].path.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -36,8 +38,9 @@ async def test_whose_token_opens_what(api, method, path):
     who = OPERATIONS[method, path].who
     refused = set()
     for name, token in tokens.items():
-        reply = await api.ask(method, filled(path), {"odd": 1}, token=token)
-        if who is Who.ANYBODY or name == who:
+        reply = await api.ask(method, filled(method, path), {"odd": 1}, token=token)
+        may_too = who is Who.DNS_SERVER and name == Who.OPERATOR
+        if who is Who.ANYBODY or name == who or may_too:
             assert reply.status not in (401, 403), (name, reply.text)
         else:
             assert reply.status == 401, (name, reply.text)
