@@ -62,8 +62,8 @@ class Hook:
 
 async def _read(process: asyncio.subprocess.Process, output: bytearray) -> None:
     """Take all that it says, and keep the beginning."""
-    assert process.stdout is not None  # noqa: S101  # it was asked for
-    while chunk := await process.stdout.read(CHUNK_BYTES):
+    said = process.stdout
+    while said is not None and (chunk := await said.read(CHUNK_BYTES)):
         output += chunk[: MAX_OUTPUT_BYTES - len(output)]
 
 
