@@ -72,12 +72,20 @@ def test_explain_says_what_dns_says(regions):
         *((regions.client(place), place, "network") for place in PLACES),
         (regions.nowhere, DEFAULT, "default"),
     ]:
-        told = _explain(regions, client)
+        told = regions.explain("shop/explained:1", client.host.address)
         assert told["answer"]["addresses"] == client.dig() == [region.address]
         assert (told["answer"]["region"], told["by"]) == (region.name, by)
         assert all(each["is_complete"] for each in told["regions"])
 
 
-def _explain(regions, client):
-    argv = ("explain", "shop/explained:1", "--from", client.host.address, "--json")
-    return json.loads(regions.proxima(*argv).check().text)
+def test_the_verb_says_what_the_hub_says(regions):
+    """`proxima explain --from` names the region, its address and every region's state."""
+    regions.publish("shop/verb:1")
+    address = regions.nowhere.host.address
+    verb = ("explain", "shop/verb:1", "--from", address)
+    told = json.loads(regions.proxima(*verb, "--json").check().text)
+    assert told["answer"] == regions.explain("shop/verb:1", address)["answer"]
+    shown = regions.proxima(*verb).check().text
+    for place in PLACES:
+        assert place.name in shown
+    assert DEFAULT.address in shown
