@@ -15,7 +15,7 @@ dns_programs := pdns_server=pdns-server dig=bind9-dnsutils \
 demo_programs := docker-registry skopeo $(dns_programs)
 test_programs := docker-registry skopeo containerd ctr=containerd nginx haproxy openssl strace \
 	/usr/lib/nginx/modules/ngx_stream_module.so=libnginx-mod-stream promtool=prometheus systemd-analyze=systemd \
-	ip=iproute2 nft=nftables $(dns_programs)
+	ip=iproute2 tc=iproute2 nft=nftables $(dns_programs)
 bench_programs := docker-registry skopeo nginx openssl wrk curl gcc /usr/include/stdio.h=libc6-dev dnsperf \
 	/var/lib/dpkg/info/pdns-backend-geoip.list=pdns-backend-geoip $(dns_programs)
 

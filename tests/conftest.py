@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,14 @@ from tests.support.hostile import HostileUpstream, hostile_upstream
 from tests.support.recording_relay import Relay, recording_relay
 from tests.support.registries import Htpasswd, Registry, Token, docker_registry
 from tests.support.token_server import TokenServer, token_server
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object | None:
+    """Keep together what shares a world, under `--dist loadgroup`."""
+    from tests.distribution import ByWorld  # noqa: PLC0415  # only where xdist is in use
+
+    return ByWorld(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture

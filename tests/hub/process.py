@@ -3,7 +3,7 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,16 @@ READY_SECONDS = 30.0
 class HubProcess:
     """A hub that runs, or did; its address and database stay when it is started again."""
 
-    def __init__(self, folder: Path, api: str, database: Path, sections: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api: str,
+        database: Path,
+        sections: Mapping[str, Any],
+        prefix: Sequence[str] = (),
+    ) -> None:
         self.api = api
+        self._prefix = prefix
         self.database = database
         self._folder = folder
         self._runs = 0
@@ -50,7 +58,8 @@ class HubProcess:
         """Run it without waiting; prefix: a program (with its arguments) that runs it."""
         self._runs += 1
         config = write_toml(self._folder / "hub.toml", self.settings)
-        argv = (*prefix, sys.executable, "-m", "proxy", "hub", "--config", str(config))
+        program = (*self._prefix, *prefix, sys.executable, "-m", "proxy", "hub")
+        argv = (*program, "--config", str(config))
         log = self._folder / f"hub-{self._runs}.log"
         self._process = Process(Program(argv, log, self.events_path, environment, PROJECT))
         return self._process
@@ -62,7 +71,12 @@ class HubProcess:
 
     def start(self, environment: Mapping[str, str] = SECRETS, prefix: tuple[str, ...] = ()) -> None:
         """Run it until it is ready. Raises: ProgramFailed."""
-        process = self.launch(environment, prefix)
+        self.launch(environment, prefix)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until one that was launched is ready. Raises: ProgramFailed."""
+        process = self.process
         wait_until(lambda: self.events("hub.ready") or not process.is_running, READY_SECONDS)
         if not process.is_running:
             raise ProgramFailed(self.said())

@@ -13,5 +13,6 @@ servers that are ours run in threads of their own, so they serve sync and async 
     registry_client, pushing      a plain client; pushes, and pulls that compare every byte
     raw_http                      exact bytes out, and exactly what came back
     skopeo, containerd            real clients
+    namespaces                    hosts with addresses of their own, and the router between them
     replica, metrics, store_tree  the product as a process, its metrics and its store on disk
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.accounts import Credentials
+from tests.support.namespaces import Host
 from tests.support.processes import Completed, Process, Program, run, running, tail
 from tests.support.waiting import wait_until
 
@@ -54,11 +55,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of a cluster: content and images that no other node sees."""
+    """A node of a cluster: content and images that no other node sees.
+
+    host: where it is, if not here: `ctr` itself asks the registry.
+    """
 
     socket: Path
     namespace: str
     hosts_folder: Path
+    host: Host | None = None
 
     def set_hosts(self, domain: str, *endpoints: Endpoint, server: str | None = None) -> None:
         """Write the hosts.toml of *domain*; *server*: where to go when no endpoint has it."""
@@ -127,7 +132,8 @@ class Node:
         return ["--plain-http"] if plain_http else ["--hosts-dir", str(self.hosts_folder)]
 
     def _run(self, *arguments: str) -> Completed:
-        return run([CLIENT, "--address", str(self.socket), "-n", self.namespace, *arguments])
+        argv = [CLIENT, "--address", str(self.socket), "-n", self.namespace, *arguments]
+        return run(self.host.command(argv) if self.host else argv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +143,10 @@ class Containerd:
     folder: Path
     socket: Path
 
-    def node(self) -> Node:
+    def node(self, host: Host | None = None) -> Node:
         """Give a new node without content."""
         name = f"node-{uuid.uuid4().hex[:12]}"
-        return Node(self.socket, name, self.folder / "hosts" / name)
+        return Node(self.socket, name, self.folder / "hosts" / name, host)
 
 
 def _login(credentials: Credentials | None) -> list[str]:

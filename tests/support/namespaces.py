@@ -2,22 +2,36 @@
 
 A world has one router, itself a namespace, with a bridge for each network. Nothing of it is in the
 machine's own network. Needs root; `unavailable` says why there can be none.
+
+Programs run on a host by `Host.command`, with a resolver of its own; the test itself is there in
+`Host.inside`, in a thread whose sockets are the host's.
 """
 
+import ctypes
 import itertools
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from ipaddress import IPv4Interface
 from pathlib import Path
+from typing import TypeVar
 
-from tests.support.processes import Completed, run
+from tests.support.processes import Completed, ProgramFailed, run
+
+T = TypeVar("T")
 
 _numbers = itertools.count()
+_PREFIX = "px"
+_PLACES = Path("/run/netns")
+_CLONE_NEWNET = 0x40000000
+_RULES = "proxima"
+_BURST = "32kb"
 
 
 @cache
@@ -44,6 +58,7 @@ class Host:
     interface: IPv4Interface
     resolver: Path
     _world: "World"
+    _thread: ThreadPoolExecutor
 
     @property
     def address(self) -> str:
@@ -55,9 +70,37 @@ class Host:
         inside = ["unshare", "--mount", "sh", "-c", script, str(self.resolver)]
         return ["nsenter", f"--net=/run/netns/{self.name}", "--", *inside, *argv]
 
-    def run(self, *argv: str, timeout_seconds: float = 60.0) -> Completed:
+    def run(
+        self,
+        *argv: str,
+        environment: Mapping[str, str] | None = None,
+        timeout_seconds: float = 60.0,
+    ) -> Completed:
         """Run a program here to its end."""
-        return run(self.command(argv), timeout_seconds=timeout_seconds)
+        command = self.command(argv)
+        return run(command, environment=environment, timeout_seconds=timeout_seconds)
+
+    def inside(self, work: Callable[[], T]) -> T:
+        """Give what *work* gives here: what it connects to is what this host would reach.
+
+        Names are looked up as the test process does: it should use addresses.
+        """
+        return self._thread.submit(work).result()
+
+    def add_address(self, address: str) -> None:
+        """Answer at *address* too (with its prefix length)."""
+        _ip("-n", self.name, "address", "add", address, "dev", "eth0")
+
+    def throttle(self, rate: str) -> None:
+        """Let what is sent to this host arrive at no more than *rate*, such as `8mbit`."""
+        port = self._world.port_of(self)
+        shape = ["tbf", "rate", rate, "burst", _BURST, "latency", "400ms"]
+        _run("tc", "-n", self._world.router, "qdisc", "replace", "dev", port, "root", *shape)
+
+    def unthrottle(self) -> None:
+        """Let it arrive as fast as it can."""
+        port = self._world.port_of(self)
+        _run("tc", "-n", self._world.router, "qdisc", "delete", "dev", port, "root")
 
     def move(self, address: str) -> None:
         """Leave this network for another one, as a client does that travels."""
@@ -72,6 +115,11 @@ class Host:
     def mend(self) -> None:
         """Put the cable back."""
         self._world.ip("link", "set", self._world.port_of(self), "up")
+
+    def close(self) -> None:
+        """Remove it."""
+        self._thread.shutdown()
+        subprocess.run(["ip", "netns", "delete", self.name], check=False, timeout=10)
 
 
 @dataclass(slots=True)
@@ -92,8 +140,10 @@ class World:
         """Add a host at *address* (with its prefix length)."""
         given = self.folder / f"{name}.resolv"
         given.write_text(f"nameserver {resolver}\noptions timeout:1 attempts:2\n")
-        host = Host(f"{self.prefix}-{name}", IPv4Interface(address), given, self)
-        _ip("netns", "add", host.name)
+        full_name = f"{self.prefix}-{name}"
+        _ip("netns", "add", full_name)
+        thread = ThreadPoolExecutor(1, full_name, _enter, (full_name,))
+        host = Host(full_name, IPv4Interface(address), given, self, thread)
         self.hosts[name] = host
         _ip("-n", host.name, "link", "set", "lo", "up")
         self.attach(host)
@@ -122,16 +172,47 @@ class World:
         """Change something of the router's links."""
         _ip("-n", self.router, *arguments)
 
+    def drop(self, source: str, target: str, ports: Sequence[int] = ()) -> None:
+        """Lose what the router would pass on from *source* to *target* (addresses, networks).
+
+        ports: of *target*, if it is only what goes to these.
+        """
+        to = f"tcp dport {{ {', '.join(map(str, ports))} }}" if ports else ""
+        flow = f"ip saddr {source} ip daddr {target} {to}"
+        self._nft(f"add rule inet {_RULES} forward {flow} counter drop")
+
+    def reset(self, source: str, target: str) -> None:
+        """Answer connections from *source* to *target* by a reset, as routers on the way may."""
+        refusal = "meta l4proto tcp counter reject with tcp reset"
+        self._nft(f"add rule inet {_RULES} forward ip saddr {source} ip daddr {target} {refusal}")
+
+    def stopped_packets(self) -> int:
+        """Count the packets that weren't passed on by what is told now."""
+        argv = ["ip", "netns", "exec", self.router, "nft", "list", "chain", "inet", _RULES]
+        told = run([*argv, "forward"], timeout_seconds=10.0).check().text
+        return sum(map(int, re.findall(r"packets ([0-9]+)", told)))
+
+    def pass_all(self) -> None:
+        """Pass everything on again."""
+        self._nft(f"flush chain inet {_RULES} forward")
+
     def open(self) -> None:
+        _remove_abandoned()
         _ip("netns", "add", self.router)
         self.ip("link", "set", "lo", "up")
-        forward = ["sysctl", "-qw", "net.ipv4.ip_forward=1"]
-        subprocess.run(["ip", "netns", "exec", self.router, *forward], check=True, timeout=10)
+        _ip("netns", "exec", self.router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self._nft(
+            f"add table inet {_RULES}",
+            f"add chain inet {_RULES} forward {{ type filter hook forward priority 0 ; }}",
+        )
 
     def close(self) -> None:
-        names = [host.name for host in self.hosts.values()]
-        for name in (*names, self.router):
-            subprocess.run(["ip", "netns", "delete", name], check=False, timeout=10)
+        for host in self.hosts.values():
+            host.close()
+        subprocess.run(["ip", "netns", "delete", self.router], check=False, timeout=10)
+
+    def _nft(self, *commands: str) -> None:
+        _ip("netns", "exec", self.router, "nft", " ; ".join(commands))
 
     def _bridge_of(self, interface: IPv4Interface) -> str:
         network = str(interface.network)
@@ -150,7 +231,7 @@ def world(folder: Path | None = None) -> Iterator[World]:
     """Make a world of hosts for the length of the block; every program in it must have ended."""
     made = folder or Path("/tmp") / f"world-{os.getpid()}-{next(_numbers)}"
     made.mkdir(parents=True, exist_ok=True)
-    hosts = World(made, f"px{os.getpid()}-{next(_numbers)}")
+    hosts = World(made, f"{_PREFIX}{os.getpid()}-{next(_numbers)}")
     try:
         hosts.open()
         yield hosts
@@ -161,4 +242,31 @@ def world(folder: Path | None = None) -> Iterator[World]:
 
 
 def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=10)
+    _run("ip", *arguments)
+
+
+def _run(*argv: str) -> None:
+    try:
+        run(argv, timeout_seconds=10.0).check()
+    except ProgramFailed as exc:
+        raise OSError(str(exc)) from exc
+
+
+def _enter(name: str) -> None:
+    """Take the calling thread to a namespace; the others of the process stay where they are."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(_PLACES / name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.setns(descriptor, _CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned() -> None:
+    """Remove the namespaces of test processes that were killed."""
+    for place in _PLACES.glob(f"{_PREFIX}*"):
+        found = re.match(rf"{_PREFIX}([0-9]+)-", place.name)
+        if found and not Path("/proc", found[1]).exists():
+            subprocess.run(["ip", "netns", "delete", place.name], check=False, timeout=10)

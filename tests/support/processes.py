@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -87,12 +87,22 @@ class Process:
 
 
 class Service:
-    """A program that listens on one port, started again and again on it."""
+    """A program that listens on one port, started again and again on it.
 
-    def __init__(self, program: Program, port: int, host: str = LOOPBACK) -> None:
+    is_up: whether it listens, where that can't be asked from here.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        port: int,
+        host: str = LOOPBACK,
+        is_up: Callable[[], bool] | None = None,
+    ) -> None:
         self.program = program
         self.host = host
         self.port = port
+        self._is_up = is_up or (lambda: answers(host, port))
         self._process: Process | None = None
 
     @property
@@ -108,7 +118,7 @@ class Service:
         assert self._process is None or not self._process.is_running, "runs already"
         process = self._process = Process(self.program)
         wait_until(
-            lambda: not process.is_running or answers(self.host, self.port),
+            lambda: not process.is_running or self._is_up(),
             START_SECONDS,
             f"{self.program.argv[0]} listens",
         )
@@ -136,9 +146,11 @@ def running(program: Program) -> Iterator[Process]:
 
 
 @contextmanager
-def serving(program: Program, port: int, host: str = LOOPBACK) -> Iterator[Service]:
+def serving(
+    program: Program, port: int, host: str = LOOPBACK, is_up: Callable[[], bool] | None = None
+) -> Iterator[Service]:
     """Run a listening *program* for the length of the block."""
-    service = Service(program, port, host)
+    service = Service(program, port, host, is_up)
     try:
         service.start()
         yield service

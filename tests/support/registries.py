@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,14 @@ import bcrypt
 
 from tests.support.accounts import Credentials
 from tests.support.certificates import ServerFiles
-from tests.support.ports import LOOPBACK, address_of, claimed_port
+from tests.support.namespaces import Host
+from tests.support.ports import LOOPBACK, address_of, answers, claimed_port
 from tests.support.processes import Program, Service, serving
 from tests.support.token_server import TokenServer
 
 PROGRAM = "docker-registry"
 HTPASSWD_REALM = "tests"
+HTTPS_PORT = 443
 
 _ACCESS_LINE = re.compile(
     r'^\S+ \S+ \S+ \[[^\]]+\] "(\S+) (\S+) [^"]+" (\d{3}) (\d+) ', re.MULTILINE
@@ -110,23 +112,26 @@ def docker_registry(
     proxy_of: str | None = None,
     notify: Sequence[str] = (),
     notify_with: Mapping[str, str] | None = None,
-    host: str = LOOPBACK,
+    trusting: Path | None = None,
+    host: str | Host = LOOPBACK,
 ) -> Iterator[Registry]:
     """Run a registry with its files in *folder* for the length of the block.
 
     proxy_of: URL of a registry that this one mirrors (Distribution's own proxy mode).
     notify:   URLs that get its notifications, with the headers of notify_with.
+    trusting: certificates that it trusts there.
+    host:     address at which it listens, or a host of its own, where it has port 443.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with claimed_port() as port:
-        settings = _settings(folder, address_of(host, port), tls, proxy_of)
+    with _place(host) as (address, port):
+        settings = _settings(folder, address_of(address, port), tls, proxy_of)
         settings |= _notifications(notify, notify_with or {})
         settings |= _access_settings(folder, access or Open())
-        program = _program(folder, settings)
-        with serving(program, port, host) as service:
+        program = _program(folder, settings, host, trusting)
+        with serving(program, port, address, _question(host, port)) as service:
             yield Registry(
                 "https" if tls else "http",
-                host,
+                address,
                 port,
                 folder / "storage",
                 program.log,
@@ -135,11 +140,34 @@ def docker_registry(
             )
 
 
-def _program(folder: Path, settings: dict[str, Any]) -> Program:
+@contextmanager
+def _place(host: str | Host) -> Iterator[tuple[str, int]]:
+    """Give address and port."""
+    if isinstance(host, Host):
+        yield host.address, HTTPS_PORT
+    else:
+        with claimed_port() as port:
+            yield host, port
+
+
+def _question(host: str | Host, port: int) -> Callable[[], bool]:
+    """Give whether it listens, asked from where it can be reached."""
+    if isinstance(host, Host):
+        return lambda: host.inside(lambda: answers(host.address, port))
+    return lambda: answers(host, port)
+
+
+def _program(
+    folder: Path, settings: dict[str, Any], host: str | Host, trusting: Path | None
+) -> Program:
     path = folder / "config.yml"
     path.write_text(json.dumps(settings, indent=1))  # JSON is YAML
+    argv = [PROGRAM, "serve", str(path)]
     return Program(
-        (PROGRAM, "serve", str(path)), log=folder / "registry.log", output=folder / "access.log"
+        tuple(host.command(argv) if isinstance(host, Host) else argv),
+        log=folder / "registry.log",
+        output=folder / "access.log",
+        environment={"SSL_CERT_FILE": str(trusting)} if trusting else None,
     )
 
 

@@ -28,13 +28,15 @@ Event = Mapping[str, Any]
 class Replica:
     """A replica that runs, or did; its addresses stay the same when it is started again.
 
-    prefix: a program (with its arguments) that runs the replica: strace, prlimit.
+    prefix:    a program (with its arguments) that runs the replica: strace, prlimit.
+    arguments: more of its own.
     """
 
     folder: Path
     settings: dict[str, Any]
     prefix: tuple[str, ...] = ()
     environment: Mapping[str, str] | None = None
+    arguments: tuple[str, ...] = ()
     registry: tuple[str, ...] = ()
     ops: str = ""
     _runs: list[Process] = field(default_factory=list)
@@ -62,7 +64,12 @@ class Replica:
 
     def start(self) -> None:
         """Run it until it says that it is ready. Raises: ProgramFailed with the end of its log."""
-        process = self.launch()
+        self.launch()
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until one that was launched says so. Raises: ProgramFailed."""
+        process = self.process
         ready = wait_until(self._ready_or_ended, READY_SECONDS, "replica.ready")
         if not process.is_running:
             raise ProgramFailed(f"the replica ended:\n{self.log_tail()}")
@@ -74,7 +81,8 @@ class Replica:
         assert not self._runs or not self.process.is_running, "runs already"
         config = write_toml(self.folder / "replica.toml", self.settings)
         run = len(self._runs)
-        argv = (*self.prefix, sys.executable, "-m", "proxy", "replica", "--config", str(config))
+        command = (sys.executable, "-m", "proxy", "replica", "--config", str(config))
+        argv = (*self.prefix, *command, *self.arguments)
         log, output = self.folder / f"errors-{run}.log", self.folder / f"events-{run}.jsonl"
         program = Program(argv, log, output, self.environment, PROJECT)
         self._runs.append(Process(program))

@@ -1,9 +1,12 @@
 """skopeo as a client: copies between registries and OCI layouts, with a login file of its own."""
 
-from dataclasses import dataclass
+import base64
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.accounts import Credentials
+from tests.support.namespaces import Host
 from tests.support.processes import Completed, run
 
 PROGRAM = "skopeo"
@@ -11,23 +14,33 @@ PROGRAM = "skopeo"
 
 @dataclass(frozen=True, slots=True)
 class Skopeo:
-    """A user of skopeo: *folder* has the login file, and the trusted authority if there is one."""
+    """A user of skopeo: *folder* has the login file, and the trusted authority if there is one.
+
+    host: where it runs, if not here.
+    """
 
     folder: Path
     ca_file: Path | None = None
+    host: Host | None = None
 
     def trusting(self, ca_file: Path) -> "Skopeo":
         """Give the same user over TLS with this authority."""
         certificates = self.folder / "certificates"
         certificates.mkdir(exist_ok=True)
         (certificates / "ca.crt").write_bytes(ca_file.read_bytes())
-        return Skopeo(self.folder, certificates / "ca.crt")
+        return replace(self, ca_file=certificates / "ca.crt")
 
     def login(self, address: str, credentials: Credentials) -> Completed:
         """Log in at a registry (host:port); later commands use it."""
         argv = ["login", "--username", credentials.username, "--password-stdin"]
         argv += ["--authfile", str(self._login_file), *self._tls("")]
         return self._run(*argv, address, data=credentials.password.encode())
+
+    def remember(self, address: str, credentials: Credentials) -> None:
+        """Log in at a registry without asking it."""
+        pair = f"{credentials.username}:{credentials.password}".encode()
+        login = {"auth": base64.b64encode(pair).decode()}
+        self._login_file.write_text(json.dumps({"auths": {address: login}}))
 
     def logout(self) -> None:
         """Forget every login."""
@@ -74,7 +87,8 @@ class Skopeo:
         home = str(self.folder)
         environment = {"HOME": home, "XDG_RUNTIME_DIR": home, "TMPDIR": home}
         argv = [PROGRAM, "--insecure-policy", *arguments]
-        return run(argv, environment=environment, data=data)
+        command = self.host.command(argv) if self.host else argv
+        return run(command, environment=environment, data=data)
 
 
 def docker(address: str, name: str) -> str:
@@ -92,9 +106,9 @@ def folder_copy(folder: Path) -> str:
     return f"dir:{folder}"
 
 
-def skopeo(folder: Path) -> Skopeo:
+def skopeo(folder: Path, host: Host | None = None) -> Skopeo:
     """Give a user without logins over plain HTTP, with its files in *folder*."""
     folder.mkdir(parents=True, exist_ok=True)
-    user = Skopeo(folder)
+    user = Skopeo(folder, host=host)
     user.logout()
     return user
