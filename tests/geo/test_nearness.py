@@ -11,7 +11,7 @@ from geo.distance import Coordinates, distance_km
 from geo.nearness import Nearness
 from geo.place import Place
 from geo.plan import Plan
-from geo.ranking import By
+from geo.ranking import By, Ranked
 from geo.situation import Situation, Standing
 from geo.territory import Territory
 from tests.support.geo import blocks, catalogue, names_of, region
@@ -310,3 +310,12 @@ def test_the_more_regions_the_fewer_orders_are_kept(monkeypatch):
         nearness.rank(ip_address("192.0.2.1"))
     assert len(made) == 4
     assert len(nearness._plans) == 2
+
+
+def test_an_order_compares_no_region_with_every_other(monkeypatch):
+    """The work for an order grows with the regions, not with their square."""
+    compared: list[object] = []
+    monkeypatch.setattr(Ranked, "__eq__", lambda *both: compared.append(both) or both[0] is both[1])
+    regions = [region(f"dc-{n}", coordinates=Coordinates(n % 90, n)) for n in range(100)]
+    Nearness(catalogue(*regions), Situation(), nowhere).rank(ip_address("192.0.2.1"))
+    assert len(compared) <= len(regions)
