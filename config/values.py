@@ -113,6 +113,8 @@ def parse_network(text: str) -> Network:
     One of IPv4 addresses within IPv6 would hold no client: those are known by their IPv4 address.
     """
     network = ip_network(text)
+    if "%" in text:  # clients are known without their zone
+        raise ValueError(text)
     if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
         raise ValueError(text)
     return network

@@ -20,7 +20,9 @@ from geo.territory import Spot, Territory
 
 PlaceOf = Callable[[Address], Place | None]
 MAX_PLANS = 4096
-"""Orders that are kept: a database has many more places than most networks ask from."""
+MAX_RANKS = 262_144
+"""Orders that are kept: a database has many more places than most networks ask from.
+Each has one rank for each region, which are bounded too (25 MiB)."""
 DEFAULT_SPREAD = 3
 
 
@@ -41,6 +43,7 @@ class Nearness:
         self._territory = territory or Territory(catalogue, situation.linked)
         self._place_of = place_of
         self._spread = spread
+        self._max_plans = max(1, min(MAX_PLANS, MAX_RANKS // len(catalogue.regions)))
         self._plans: dict[tuple[int, Coordinates | None], Plan] = {}
 
     def rank(self, client: Address | None) -> Ranking:
@@ -73,7 +76,7 @@ class Nearness:
         key = (spot.key, where)
         plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) >= MAX_PLANS:
+            if len(self._plans) >= self._max_plans:
                 self._plans.clear()
             plan = self._plans[key] = self._plan(by, spot, where)
         choice = plan.choose(b"" if plan.is_settled else client_key(client))

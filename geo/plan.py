@@ -31,7 +31,8 @@ class Plan:
 
     def __init__(self, order: Sequence[Ranked], own: int, spread: int, why: str) -> None:
         entering = [each for each in order if each.may_enter] or list(order)
-        self._refusing = [each for each in order if each not in entering]
+        admits = any(each.may_enter for each in order)
+        self._refusing = [each for each in order if admits and not each.may_enter]
         self._entering = entering
         self._own = entering[:own]
         self._spread = spread

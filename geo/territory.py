@@ -37,6 +37,7 @@ class Territory:
         self._owners = self._owners_by_network(catalogue)
         self._open = names.difference(self._linked)
         self._keys: dict[tuple[tuple[str, ...], frozenset[str]], int] = {}
+        self._entered: dict[frozenset[str], frozenset[str]] = {}
         self._spots = Blocks(self._owners, self._spot)
         self.everywhere = names
         self.nowhere = self._spot_of(None, (), names)
@@ -68,6 +69,7 @@ class Territory:
     def _spot_of(
         self, network: Network | None, owners: tuple[Region, ...], entered: frozenset[str]
     ) -> Spot:
+        entered = self._entered.setdefault(entered, entered)
         names = tuple(each.name for each in owners)
         key = self._keys.setdefault((names, entered), len(self._keys))
         return Spot(network, owners, entered, key, _words(network, owners))

@@ -64,6 +64,8 @@ def network(raw: object) -> Network:
         found = ip_network(raw, strict=False)
     except ValueError:
         raise ValueError(f"{shown(raw)}: expected a block such as 10.1.0.0/16") from None
+    if "%" in raw:
+        raise ValueError(f"{shown(raw)}: expected no zone")
     if _is_mapped(found):
         raise ValueError(f"{shown(raw)}: IPv4-mapped; write the IPv4 block")
     if found.network_address != ip_address(raw.partition("/")[0]):

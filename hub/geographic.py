@@ -89,7 +89,7 @@ class Geographic:
         self._prober = Prober(
             Probe(session, realms, _canary_of(self._settings)),
             Rhythm(geo.probe_every, geo.fall, geo.rise),
-            self._heard.is_heard,
+            self._heard.hear,
             self._regions.turned,
             self._clock,
         )

@@ -9,8 +9,9 @@ from hub.dns.backend import backend_application
 from hub.dns.decision import Decision, ZoneFacts
 from hub.dns.follower import POLL_SECONDS, Follower
 from hub.dns.kept import StateFile
+from hub.dns.source import following_limits
 from proxy import __version__
-from proxy.net.hub import HubAddress, HubClient, HubLimits
+from proxy.net.hub import HubAddress, HubClient
 from proxy.serving.listener import Listener
 from proxy.serving.ops import open_ops
 from proxy.serving.sockets import Address
@@ -77,7 +78,7 @@ class DnsProcess:
         client = HubClient(
             HubAddress(hub.url, hub.token_file, hub.ca_file),
             f"proxima-dns/{__version__}",
-            HubLimits(answer=ANSWER_SECONDS, silence=ANSWER_SECONDS),
+            following_limits(ANSWER_SECONDS),
         )
         self._stack.push_async_callback(client.close)
         return client

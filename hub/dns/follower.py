@@ -70,7 +70,8 @@ class Follower:
             self._log.error("geo.kept_state_unusable", error=str(exc))
             return
         if kept is not None:
-            await self._use(kept)
+            confirmed_at = min(kept.confirmed_at, self._now())  # the clock may have been ahead
+            await self._use(Kept(kept.state, confirmed_at))
 
     async def run(self) -> None:
         """Follow until cancelled."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from hub.dns.files import write_file
@@ -59,6 +60,8 @@ def _kept(data: bytes) -> Kept:
     try:
         document = json.loads(data)
         confirmed_at = float(document["confirmed_at"])
+        if not isfinite(confirmed_at):
+            raise StateInvalid("confirmed_at: expected a time")
         return Kept(read_state(document["state"]), confirmed_at)
     except (ValueError, TypeError, LookupError, RecursionError) as exc:
         raise StateInvalid(f"it isn't what was written: {exc!r}") from exc

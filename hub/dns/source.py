@@ -10,9 +10,10 @@ from pathlib import Path
 from geo.problems import CatalogueInvalid
 from geo.reading import read_catalogue
 from geo.situation import Situation, Standing
+from hub.dns.kept import MAX_BYTES
 from hub.dns.state import GeoState, StateInvalid, read_state
 from proxy import __version__
-from proxy.net.hub import HubAddress, HubClient, HubLimits
+from proxy.net.hub import ANSWER_SECONDS, HubAddress, HubClient, HubLimits
 from proxy.net.origins import Origin
 from proxy.oci.errors import RegistryError
 
@@ -20,6 +21,11 @@ URL, TOKEN_FILE, CA_FILE = "PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA
 TTL_SECONDS = 10
 SPREAD = 3
 REVISION_OF_FILES = "file"
+
+
+def following_limits(answer_seconds: float) -> HubLimits:
+    """Give the limits for answers that may be long in coming, and as large as a file of them."""
+    return HubLimits(answer=answer_seconds, silence=answer_seconds, answer_bytes=MAX_BYTES)
 
 
 class NoSource(Exception):
@@ -56,7 +62,7 @@ async def state_of(arguments: argparse.Namespace, domain: str) -> GeoState:
     """
     if arguments.catalogue is not None:
         return _state_in(arguments.catalogue, domain)
-    async with open_hub(arguments, HubLimits()) as hub:
+    async with open_hub(arguments, following_limits(ANSWER_SECONDS)) as hub:
         try:
             return read_state(await hub.get("/v1/geo"))
         except RegistryError as exc:

@@ -1,15 +1,17 @@
 """Why a client goes where it goes, and what it finds there."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
 
 from sqlalchemy import Connection
 
-from geo.catalogue import Address
+from geo.catalogue import Address, Catalogue
 from geo.nearness import Nearness
 from geo.place import Place
 from geo.ranking import Ranked, Ranking
+from geo.situation import Situation
 from hub.database import Database
 from hub.errors import Invalid, NotFound
 from hub.geo.forms import DnsAnswer, Explained, ExplainedRegion, ExplainQuery
@@ -49,7 +51,10 @@ class Explaining:
             repository, reference = split_reference(query.reference)
         except RegistryError as exc:
             raise Invalid("reference: expected [host/]repository[:tag|@digest]") from exc
-        ranking = self._rank(client)
+        regions = self._regions
+        ranking = await asyncio.to_thread(
+            self._rank, client, regions.catalogue, regions.situation()
+        )
         replicas = await self._regions.replicas()
         digest, entries = await self._database.read(partial(_found, repository, reference))
         answer = ranking.answer
@@ -67,10 +72,9 @@ class Explaining:
             tuple(self._region(each, replicas, entries) for each in ranking.regions),
         )
 
-    def _rank(self, client: Address) -> Ranking:
-        regions, spread = self._regions, self._terms.spread
-        nearness = Nearness(regions.catalogue, regions.situation(), self._place_of, spread)
-        return nearness.rank(client)
+    def _rank(self, client: Address, catalogue: Catalogue, situation: Situation) -> Ranking:
+        """Decide. Blocks: for a second, with as many regions and networks as there may be."""
+        return Nearness(catalogue, situation, self._place_of, self._terms.spread).rank(client)
 
     def _region(
         self, ranked: Ranked, replicas: Mapping[str, ReplicaView], entries: tuple[Entry, ...]

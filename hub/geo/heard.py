@@ -1,9 +1,19 @@
 """Whether a region's replica reports: then silence on the hub's way there proves nothing."""
 
+from enum import StrEnum
+
 from hub.clock import Clock
 from hub.database import DatabaseUnavailable
 from hub.instances.instances import Instances
 from hub.instances.state import OVER
+
+
+class Word(StrEnum):
+    """What is heard of a region's replica. UNKNOWN: the hub itself couldn't have heard it."""
+
+    REPORTS = "reports"
+    SILENT = "silent"
+    UNKNOWN = "unknown"
 
 
 class Heard:
@@ -13,20 +23,25 @@ class Heard:
         self._instances = instances
         self._within_seconds = within_seconds
         self._clock = clock
-        self._listening_since = clock.wall()
+        self._listening_since = clock.now()
 
-    async def is_heard(self, region: str) -> bool:
-        """Say whether the replica of a region reported lately, as far as it is known.
+    async def hear(self, region: str) -> Word:
+        """Give what is heard of the replica of a region.
 
         A database that can't be read is the hub's own trouble, and no sign of a region's either.
         """
-        now = self._clock.wall()
         try:
             replicas = await self._instances.list()
         except DatabaseUnavailable:
-            return True
+            return Word.UNKNOWN
         for each in replicas:
             if each.region == region and each.state not in OVER and each.reported_at is not None:
-                since = max(each.reported_at, self._listening_since)
-                return now - since <= self._within_seconds
-        return False
+                return self._word(each.reported_at)
+        return Word.SILENT
+
+    def _word(self, reported_at: float) -> Word:
+        # A report from the future is from before the clock was set back: as good as none.
+        if abs(self._clock.wall() - reported_at) <= self._within_seconds:
+            return Word.REPORTS
+        has_listened = self._clock.now() - self._listening_since > self._within_seconds
+        return Word.SILENT if has_listened else Word.UNKNOWN

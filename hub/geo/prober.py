@@ -4,7 +4,8 @@ Rules:
 - A round begins a little less than `every` after the one before it, and takes no longer: with
   *fall* 2, a region that died is down within three times `every`, the time included in which its
   silence is excused.
-- A round without an answer counts as good while the region's replica reports; else as bad.
+- A round without an answer counts as good while the region's replica reports, as nothing while the
+  hub can't know whether it does; else as bad.
 - What was down when the hub stopped is down when it starts, until rounds say otherwise.
 """
 
@@ -20,6 +21,7 @@ from geo.situation import Hysteresis
 from hub.clock import Clock
 from hub.geo.forms import What
 from hub.geo.health import Check, Health, Outcome, verdict
+from hub.geo.heard import Word
 from hub.geo.probe import Probe, ProbeFailed
 
 EARLIEST, LATEST = 0.8, 0.95
@@ -27,8 +29,8 @@ EARLIEST, LATEST = 0.8, 0.95
 LONGEST = 0.9
 """What a round may take."""
 MAX_AT_ONCE = 64
-IsHeard = Callable[[str], Awaitable[bool]]
-"""Whether a region's replica has reported lately."""
+Hear = Callable[[str], Awaitable[Word]]
+"""What is heard of a region's replica."""
 Look = Callable[[], Awaitable[None]]
 OnStanding = Callable[[str, Health], None]
 
@@ -49,13 +51,13 @@ class Prober:
         self,
         probe: Probe,
         rhythm: Rhythm,
-        is_heard: IsHeard,
+        hear: Hear,
         on_standing: OnStanding,
         clock: Clock,
     ) -> None:
         self._probe = probe
         self._rhythm = rhythm
-        self._is_heard = is_heard
+        self._hear = hear
         self._on_standing = on_standing
         self._clock = clock
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
@@ -121,11 +123,15 @@ class Prober:
             return
         checks = await self._checks(region)
         outcome = verdict(checks)
-        is_excused = outcome is Outcome.SILENT and await self._is_heard(name)
+        word = await self._hear(name) if outcome is Outcome.SILENT else None
         if self._regions.get(name) != region:
             return  # the catalogue changed under it: it was another one that was looked at
         before = self._health[name]
-        is_up = self._turning[name].note(outcome is Outcome.PASSED or is_excused)
+        is_up = before.is_up
+        if word is not Word.UNKNOWN:
+            is_good = outcome is Outcome.PASSED or word is Word.REPORTS
+            is_up = self._turning[name].note(is_good)
+        is_excused = word is Word.REPORTS or (word is Word.UNKNOWN and is_up)
         health = Health(is_up, before.since, checks, is_excused)
         if is_up is not before.is_up:
             health = replace(health, since=self._clock.wall())

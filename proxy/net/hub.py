@@ -69,11 +69,15 @@ class HubAddress:
 
 @dataclass(frozen=True, slots=True)
 class HubLimits:
-    """Times in seconds. `silence` is how long a stream may say nothing, not even a heartbeat."""
+    """Times in seconds. `silence` is how long a stream may say nothing, not even a heartbeat.
+
+    answer_bytes: of the longest document.
+    """
 
     connect: float = CONNECT_SECONDS
     answer: float = ANSWER_SECONDS
     silence: float = SILENCE_SECONDS
+    answer_bytes: int = MAX_ANSWER_BYTES
 
 
 class HubStream:
@@ -117,6 +121,7 @@ class HubClient:
         self._origin = Origin.of(address.url)
         self._token_file = address.token_file
         self._answer_seconds = limits.answer
+        self._answer_bytes = limits.answer_bytes
         self._session = Session(
             AddressPolicy([self._origin.host]),
             Limits(limits.connect, limits.silence, minimum_rate=0, max_connections=MAX_CONNECTIONS),
@@ -165,7 +170,7 @@ class HubClient:
         try:
             async with asyncio.timeout(self._answer_seconds):
                 answer = await self._send(method, target, headers, body)
-                data = await answer.read(MAX_ANSWER_BYTES)
+                data = await answer.read(self._answer_bytes)
         except (TimeoutError, SizeInvalid) as exc:
             raise HubUnavailable("the hub doesn't answer in time, or too much") from exc
         except HubUnavailable:

@@ -11,8 +11,9 @@ import pytest
 from hub.dns import follower as module
 from hub.dns.follower import Follower
 from hub.dns.kept import StateFile
+from hub.dns.source import following_limits
 from hub.dns.state import GeoState
-from proxy.net.hub import HubAddress, HubClient, HubLimits
+from proxy.net.hub import HubAddress, HubClient
 from proxy.telemetry.logs import EventLog
 from tests.dns.stub_hub import StubHub, geo_document
 from tests.support.waiting import eventually
@@ -39,9 +40,7 @@ class Following:
 @asynccontextmanager
 async def following(hub: StubHub, folder: Path) -> AsyncIterator[Following]:
     """Follow a hub for the length of the block."""
-    client = HubClient(
-        HubAddress(hub.url, folder / "token"), "test", HubLimits(answer=60, silence=60)
-    )
+    client = HubClient(HubAddress(hub.url, folder / "token"), "test", following_limits(60))
     made = Following(client, StateFile(folder / "state.json"), folder / "log")
     await made.follower.begin()
     running = asyncio.create_task(made.follower.run())
@@ -85,6 +84,22 @@ async def test_a_start_without_the_hub_goes_on_from_the_file(hub: StubHub, tmp_p
         await eventually(lambda: made.revisions == ["r7", "r8"])
         assert made.follower.age_seconds == 0.0
         await eventually(lambda: made.follower.trouble == "")
+
+
+async def test_a_file_from_the_future_ages(hub: StubHub, tmp_path: Path) -> None:
+    """A state kept when the clock was ahead gets older from the start on: alerts go by its age."""
+    StateFile(tmp_path / "state.json").write(geo_document(revision="r7"), 9_000.0)
+    hub.stop()
+    async with following(hub, tmp_path) as made:
+        made.time += 60
+        assert made.follower.age_seconds == 60.0
+
+
+async def test_a_state_of_many_megabytes_is_followed(hub: StubHub, tmp_path: Path) -> None:
+    """As many regions and networks as the hub takes arrive; the file can hold them as well."""
+    hub.document = geo_document(more="x" * (2 << 20))
+    async with following(hub, tmp_path) as made:
+        await eventually(lambda: made.revisions == ["r1"])
 
 
 async def test_a_damaged_file_is_told_and_replaced(hub: StubHub, tmp_path: Path) -> None:

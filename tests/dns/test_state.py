@@ -93,6 +93,7 @@ def test_the_file_is_private_and_gives_back_what_was_kept(tmp_path: Path) -> Non
         "[]",
         "{}",
         '{"confirmed_at": "yesterday", "state": {}}',
+        json.dumps({"confirmed_at": float("nan"), "state": geo_document()}),
         json.dumps({"confirmed_at": 1, "state": geo_document(ttl_seconds=0)}),
         json.dumps({"confirmed_at": 1, "state": geo_document()})[:-40],
         "[" * 100_000,

@@ -10,8 +10,10 @@ from geo.blocks import Blocks
 from geo.distance import Coordinates, distance_km
 from geo.nearness import Nearness
 from geo.place import Place
-from geo.ranking import By
+from geo.plan import Plan
+from geo.ranking import By, Ranked
 from geo.situation import Situation, Standing
+from geo.territory import Territory
 from tests.support.geo import blocks, catalogue, names_of, region
 
 UP, DOWN, DRAINED = Standing.UP, Standing.DOWN, Standing.DRAINED
@@ -283,3 +285,37 @@ def test_orders_are_bounded(monkeypatch):
     for last in range(40):
         assert nearness.rank(IPv4Address(0x05000000 + last)).answer is FRANKFURT
         assert len(nearness._plans) <= 8
+
+
+def test_many_regions_and_networks_share_what_they_can():
+    """Spots that let in the same regions share the set of them: it isn't kept for each block."""
+    regions = [region("ap-singapore"), region("ap-jakarta"), region("ap-tokyo")]
+    linked = {"ap-jakarta": blocks("10.0.0.0/16", "10.2.0.0/16")}
+    territory = Territory(catalogue(*regions), linked)
+    spots = [territory.find(ip_address(each)) for each in ("10.0.0.1", "10.1.0.1", "10.2.0.1")]
+    assert spots[0].entered is spots[2].entered
+    assert spots[0].entered != spots[1].entered
+
+
+def test_the_more_regions_the_fewer_orders_are_kept(monkeypatch):
+    """What is kept is bounded in ranks, since an order has one for each region."""
+    monkeypatch.setattr("geo.nearness.MAX_RANKS", 12)
+    made: list[object] = []
+    monkeypatch.setattr("geo.nearness.Plan", lambda *given: made.append(given) or Plan(*given))
+    places = iter(Place(Coordinates(float(n), 0.0), "", False) for n in range(4))
+    nearness = Nearness(
+        catalogue(*(region(name) for name in NAMES)), Situation(), lambda _: next(places)
+    )
+    for _ in range(4):
+        nearness.rank(ip_address("192.0.2.1"))
+    assert len(made) == 4
+    assert len(nearness._plans) == 2
+
+
+def test_an_order_compares_no_region_with_every_other(monkeypatch):
+    """The work for an order grows with the regions, not with their square."""
+    compared: list[object] = []
+    monkeypatch.setattr(Ranked, "__eq__", lambda *both: compared.append(both) or both[0] is both[1])
+    regions = [region(f"dc-{n}", coordinates=Coordinates(n % 90, n)) for n in range(100)]
+    Nearness(catalogue(*regions), Situation(), nowhere).rank(ip_address("192.0.2.1"))
+    assert len(compared) <= len(regions)

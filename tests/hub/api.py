@@ -123,9 +123,11 @@ def api_settings(folder: Path, **given: object) -> HubSettings:
 
 
 @asynccontextmanager
-async def serving_hub(folder: Path, **given: object) -> AsyncIterator[tuple[Hub, Api]]:
+async def serving_hub(
+    folder: Path, clock: ManualClock | None = None, **given: object
+) -> AsyncIterator[tuple[Hub, Api]]:
     """Run a hub for the length of the block; its log goes to `hub.jsonl`."""
-    clock = ManualClock()
+    clock = clock or ManualClock()
     log = os.open(folder / "hub.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     hub = Hub(api_settings(folder, **given), EventLog(log), clock)
     try:

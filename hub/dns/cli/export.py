@@ -15,8 +15,7 @@ from hub.dns.follower import POLL_SECONDS, Follower
 from hub.dns.hook import Hook
 from hub.dns.kept import NotKept
 from hub.dns.regional import Format, Regional
-from hub.dns.source import NoSource, add_source, open_hub, state_of
-from proxy.net.hub import HubLimits
+from hub.dns.source import NoSource, add_source, following_limits, open_hub, state_of
 from proxy.serving.standing import keep_running
 from proxy.telemetry.logs import EventLog, Level
 
@@ -111,7 +110,7 @@ async def _follow(arguments: argparse.Namespace, log: EventLog) -> int:
     exporter = Exporter(
         Folder(arguments.out, _regional(arguments).texts), _hook(arguments, log), log
     )
-    async with open_hub(arguments, HubLimits(answer=ANSWER_SECONDS, silence=ANSWER_SECONDS)) as hub:
+    async with open_hub(arguments, following_limits(ANSWER_SECONDS)) as hub:
         follower = Follower(hub, NotKept(), exporter.take, log)
         works = {"follower": follower.run, "exporter": exporter.run}
         working = asyncio.create_task(keep_running(works, log))

@@ -46,6 +46,7 @@ async def test_linked_listed_unlinked(api):
         ({"region": SINGAPORE, "network": "10.9.0.1/16"}, 400, "NETWORK_INVALID"),
         ({"region": SINGAPORE, "network": "10.9.0.0"}, 400, "NETWORK_INVALID"),
         ({"region": SINGAPORE, "network": "::ffff:10.9.0.0/112"}, 400, "NETWORK_INVALID"),
+        ({"region": SINGAPORE, "network": "fe80::%eth0/64"}, 400, "NETWORK_INVALID"),
         ({"region": SINGAPORE, "network": "10.9.0.0/33"}, 400, "NETWORK_INVALID"),
         ({"region": SINGAPORE, "network": ""}, 400, "NETWORK_INVALID"),
         ({"region": SINGAPORE, "network": "x\\n" * 40}, 400, "INVALID"),

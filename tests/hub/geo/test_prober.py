@@ -11,6 +11,7 @@ import pytest
 from geo.catalogue import Catalogue
 from geo.reading import read_catalogue
 from hub.geo.health import Health
+from hub.geo.heard import Word
 from hub.geo.probe import Canary, Probe
 from hub.geo.prober import Prober, Rhythm
 from hub.sentinel.pusher import Login, realms_of
@@ -38,15 +39,15 @@ class Watch:
     """A prober, what it is told of replicas, and what it said."""
 
     clock: ManualClock = field(default_factory=ManualClock)
-    heard: dict[str, bool] = field(default_factory=dict)
+    heard: dict[str, Word] = field(default_factory=dict)
     turns: list[tuple[str, bool]] = field(default_factory=list)
     prober: Prober = field(init=False)
 
     def note(self, name: str, health: Health) -> None:
         self.turns.append((name, health.is_up))
 
-    async def is_heard(self, name: str) -> bool:
-        return self.heard.get(name, False)
+    async def hear(self, name: str) -> Word:
+        return self.heard.get(name, Word.SILENT)
 
     async def look(self, name: str, times: int = 1) -> Health:
         for _ in range(times):
@@ -63,7 +64,7 @@ async def watching(
     canary = Canary(Origin.of(f"http://{NAME}"), port, Repository.parse(CANARY), Tag("1"), Login())
     probe = Probe(session, realms_of(PRIMARY, ()), canary)
     watch, rhythm = Watch(), Rhythm(EVERY_SECONDS, fall, rise)
-    watch.prober = Prober(probe, rhythm, watch.is_heard, watch.note, watch.clock)
+    watch.prober = Prober(probe, rhythm, watch.hear, watch.note, watch.clock)
     watch.prober.become(read_catalogue(catalogue_text()), down)
     try:
         yield watch
@@ -97,21 +98,32 @@ async def test_a_region_falls_and_rises_by_several_rounds(port):
 async def test_silence_is_excused_while_the_replica_reports(port):
     """A region that only the hub can't reach stays up; without reports it goes down."""
     async with watching(port) as watch:
-        watch.heard[SINGAPORE] = True
+        watch.heard[SINGAPORE] = Word.REPORTS
         excused = await watch.look(SINGAPORE, 5)
         assert (excused.is_up, excused.is_excused) == (True, True)
         assert not any(each.as_view().ok for each in excused.checks)
-        watch.heard[SINGAPORE] = False
+        watch.heard[SINGAPORE] = Word.SILENT
         gone = await watch.look(SINGAPORE, 2)
         assert (gone.is_up, gone.is_excused) == (False, False)
-        watch.heard[SINGAPORE] = True
+        watch.heard[SINGAPORE] = Word.REPORTS
         assert (await watch.look(SINGAPORE, 2)).is_up
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+async def test_what_the_hub_cant_know_turns_nothing(port, is_up):
+    """Silence while the hub couldn't have heard the replica leaves a region up, or down."""
+    async with watching(port, down=() if is_up else (SINGAPORE,)) as watch:
+        watch.heard[SINGAPORE] = Word.UNKNOWN
+        seen = await watch.look(SINGAPORE, 5)
+        assert (seen.is_up, seen.is_excused) == (is_up, is_up)
+        assert not any(each.as_view().ok for each in seen.checks)
+        assert watch.turns == []
 
 
 async def test_a_wrong_answer_is_never_excused(port):
     """A region that answers wrongly is sick, whatever its replica reports."""
     async with singapore(port, status=503) as server, watching(port) as watch:
-        watch.heard[SINGAPORE] = True
+        watch.heard[SINGAPORE] = Word.REPORTS
         assert not (await watch.look(SINGAPORE, 2)).is_up
         assert server.asked["manifest"] == 2
 

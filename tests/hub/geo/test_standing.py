@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.app import Hub
-from tests.hub.api import Api, serving_hub
+from tests.hub.api import Api, ManualClock, serving_hub
 from tests.hub.geo.catalogues import ADDRESSES, FRANKFURT, JAKARTA, SINGAPORE, catalogue_file
 from tests.hub.geo.region_server import CANARY, RegionServer, region_server
 from tests.support.metrics import Metrics
@@ -22,6 +22,20 @@ EVERY = "200ms"
 def port() -> Iterator[int]:
     with claimed_port() as claimed:
         yield claimed
+
+
+@dataclass(frozen=True, slots=True)
+class Jumped:
+    """A clock whose time of day was set, long after the hub began."""
+
+    clock: ManualClock
+    seconds: float
+
+    def now(self) -> float:
+        return self.clock.now() + 60
+
+    def wall(self) -> float:
+        return self.clock.wall() + self.seconds
 
 
 @dataclass(slots=True)
@@ -63,16 +77,20 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, port: int) -> AsyncIterator[World]:
-    """Run regions and a hub that probes them."""
+async def world(
+    folder: Path, port: int, *, dead: str = "", clock: ManualClock | None = None
+) -> AsyncIterator[World]:
+    """Run regions, but for a dead one, and a hub that probes them."""
     async with AsyncExitStack() as stack:
         servers = {
             name: await stack.enter_async_context(region_server(address, port))
             for name, address in ADDRESSES.items()
+            if name != dead
         }
         hub, api = await stack.enter_async_context(
             serving_hub(
                 folder,
+                clock,
                 geo__catalogue=str(catalogue_file(folder)),
                 geo__probe_every=EVERY,
                 geo__port=port,
@@ -139,6 +157,33 @@ async def test_what_is_down_is_down_after_a_restart(tmp_path, port):
         tmp_path, geo__catalogue=str(tmp_path / "regions.toml"), geo__probe_every="10m"
     ) as (_, api):
         assert (await api.ask("GET", "/v1/geo")).document == before
+
+
+async def test_a_dead_region_stays_down_over_a_restart(tmp_path, port):
+    """The silence of a region that is down isn't excused because the hub has just begun."""
+    async with world(tmp_path, port) as here:
+        await here.api.create(SINGAPORE)
+        await here.api.report()
+        await here.servers[SINGAPORE].stop()
+        here.api.clock.seconds += 1
+        await here.turned(SINGAPORE, is_up=False)
+    async with world(tmp_path, port, dead=SINGAPORE, clock=here.api.clock) as here:
+        await here.probed(SINGAPORE, rounds=5)
+        assert (await here.standings())[SINGAPORE] == "down"
+        assert (await here.metrics()).value("proxima_hub_region_turns_total") == 0
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+async def test_a_clock_that_jumps_keeps_no_dead_region(tmp_path, port, seconds):
+    """A report that is far from the time of day, past or future, excuses no silence."""
+    async with world(tmp_path, port) as here:
+        await here.api.create(SINGAPORE)
+        await here.api.report()
+        await here.servers[SINGAPORE].stop()
+        await eventually(lambda: here.hub._geographic._regions.health_of(SINGAPORE).is_excused)
+        heard = here.hub._geographic._heard
+        heard._clock = Jumped(here.api.clock, seconds)
+        await here.turned(SINGAPORE, is_up=False)
 
 
 async def test_a_closed_region_isnt_down(tmp_path, port):
