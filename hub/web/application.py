@@ -43,6 +43,8 @@ def _answering(telemetry: HubTelemetry) -> Callable[..., Awaitable[web.StreamRes
         try:
             response, error = await _answered(request, handler, telemetry)
             status = StatusClass.of(response.status)
+        except ConnectionError:  # the client left; nobody reads an answer
+            return web.Response(status=400)
         finally:
             seconds = time.monotonic() - began
             telemetry.metrics.request_ended(_route_of(request), status, seconds)

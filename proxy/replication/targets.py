@@ -12,7 +12,7 @@ Rules:
 from dataclasses import dataclass
 
 from proxy.oci.digest import Digest
-from proxy.oci.errors import Absent, Unavailable
+from proxy.oci.errors import Absent, Denied, Unavailable
 from proxy.oci.reference import Repository, Tag
 from proxy.oci.request import Action, BlobDelete, BlobPull, ManifestDelete, ManifestPull, TagList
 from proxy.oci.span import RangeRequest
@@ -187,7 +187,7 @@ class Targets:
         Where it was said to be deleted what the primary decided lately is enough; some registries
         know a repository no more when the last of it is gone.
 
-        Raises: Unavailable: it doesn't say so.
+        Raises: Denied: it shows us none of that name, and never let us in. Unavailable.
         """
         repository, rights = job.target.repository, self._here.rights
         right = (self._means.caller, repository, Action.PULL)
@@ -198,7 +198,7 @@ class Targets:
         except Absent as exc:
             if job.is_deletion and exc.is_confirmed and rights.has_been_granted(right):
                 return
-            raise Unavailable("the primary shows us no such repository") from exc
+            raise Denied("the primary shows us no such repository") from exc
         await answer.drop()
 
     # --- what is named by digest ------------------------------------------------------------------
@@ -226,7 +226,7 @@ class Targets:
     ) -> None:
         """Return if a manifest that is absent at the primary has to go here.
 
-        Raises: Unavailable: it may be there. NotYet: one answer is too few.
+        Raises: Denied, Unavailable: it may be there. NotYet: one answer is too few.
         """
         _require_confirmed(error)
         await self._require_let_in(job)

@@ -1,5 +1,7 @@
 """A hub's life: settings that change, secrets in rotation, its end, its connections."""
 
+import asyncio
+import json
 import signal
 import socket
 import time
@@ -259,6 +261,31 @@ async def test_headers_that_dont_come_end_a_connection(tmp_path: Path, sent: byt
             await eventually(lambda: is_ended(slow), 5)
         assert time.monotonic() - began >= 0.9
         assert (await place.post(pushed("v1")))[0] == 202
+
+
+async def test_who_leaves_in_the_middle_of_a_report_is_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A replica that goes while it sends is logged as one that left, without a traceback."""
+    async with serving_hub(tmp_path) as (hub, api):
+        await api.create()
+        bearer = f"Authorization: Bearer {api.tokens['ap-singapore']}\r\n"
+        head = f"POST /v1/reports HTTP/1.1\r\nHost: hub\r\n{bearer}Content-Length: 99\r\n\r\n"
+        _, writer = await asyncio.open_connection(*hub.api_addresses[0])
+        writer.write(f'{head}{{"st'.encode())
+        await writer.drain()
+        server = hub._listener._runner.server
+        await eventually(lambda: any(each._request_in_progress for each in server.connections))
+        writer.transport.abort()
+
+        def left() -> list[str]:
+            hub._telemetry.log.flush()
+            lines = (tmp_path / "hub.jsonl").read_text().splitlines()
+            return [line for line in lines if "/v1/reports" in line]
+
+        line = json.loads((await eventually(left, 10))[0])
+        assert line["status"] == "left"
+        assert caplog.records == []
 
 
 async def test_connections_are_bounded(tmp_path: Path) -> None:
