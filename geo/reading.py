@@ -61,7 +61,9 @@ def read_catalogue(text: str) -> Catalogue:
 
 
 def catalogue_of(document: object) -> Catalogue:
-    """Read a catalogue that `document_of` gave. Raises: CatalogueInvalid."""
+    """Read a catalogue that `document_of` gave, be it of a newer version: keys that aren't known
+    here are passed over. Raises: CatalogueInvalid.
+    """
     if not isinstance(document, dict):
         raise CatalogueInvalid([Problem(0, f"expected an object, not {shown(document)}")])
     return _Reading(document, {}).catalogue()
@@ -132,7 +134,8 @@ class _Reading:
         self._problems.append(Problem(self._line(path), f"{where}: {message}"))
 
     def _strangers(self, path: Path, table: Mapping[str, Any], known: Iterable[str]) -> None:
-        for key in table:
+        """Note keys of a file that nobody knows: they are misspelt."""
+        for key in table if self._lines else ():
             if key not in known:
                 self._note((*path, key), f"no such key; known: {', '.join(known)}")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from proxy.net.hub_client import HubClient
 
 Document = dict[str, Any]
 HEAD = ("REGION", "NETWORK")
+OPEN = "{region} has no networks left: from now on it serves everybody"
 
 
 def show_all(arguments: argparse.Namespace, _runner: object) -> int:
@@ -47,9 +49,17 @@ def unlink(arguments: argparse.Namespace, _runner: object) -> int:
     def work(client: HubClient) -> int:
         region, network = (quote(each, safe="") for each in (arguments.region, arguments.network))
         client.ask("DELETE", f"/v1/networks/{region}/{network}")
-        gone = {"region": arguments.region, "network": arguments.network, "linked": False}
+        is_open = not client.ask("GET", f"/v1/networks?region={region}")["networks"]
+        gone = {
+            "region": arguments.region,
+            "network": arguments.network,
+            "linked": False,
+            "region_is_open": is_open,
+        }
         told = f"{arguments.region}  {arguments.network}  unlinked"
         print(json.dumps(gone) if arguments.json else told)
+        if is_open:
+            print(OPEN.format(region=arguments.region), file=sys.stderr)
         return 0
 
     return with_hub(arguments, work)

@@ -263,3 +263,15 @@ k = 0x_0
     }
     assert {path: found.get(path) for path in expected} == expected
     assert not [path for path in found if "not" in path]
+
+
+def test_a_catalogue_of_a_newer_hub_is_read() -> None:
+    """Keys that are misspelt in a file are problems; in what a hub sends they are news, and DNS
+    goes on.
+    """
+    document = document_of(read_catalogue(GOOD))
+    expected = catalogue_of(document)
+    document["shape"] = "round"
+    for table in document["regions"].values():
+        table["tariff"] = {"night": 1}
+    assert catalogue_of(document) == expected

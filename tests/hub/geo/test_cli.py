@@ -71,6 +71,7 @@ def test_what_operators_do_with_regions(hub, proxima, folder):
 
     unlinked = proxima("networks", "unlink", NETWORK, "--region", JAKARTA)
     assert unlinked.status == 0, unlinked.errors
+    assert "from now on it serves everybody" in unlinked.errors
     gone = proxima("networks", "unlink", NETWORK, "--region", JAKARTA)
     assert (gone.status, "NOT_FOUND" in gone.errors) == (1, True)
 
