@@ -40,9 +40,10 @@ def _answering(telemetry: HubTelemetry) -> Callable[..., Awaitable[web.StreamRes
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         began = time.monotonic()
         error, status = "", StatusClass.LEFT
+        code: int | str = StatusClass.LEFT
         try:
             response, error = await _answered(request, handler, telemetry)
-            status = StatusClass.of(response.status)
+            code, status = response.status, StatusClass.of(response.status)
         except ConnectionError:  # the client left; nobody reads an answer
             return web.Response(status=400)
         finally:
@@ -53,7 +54,7 @@ def _answering(telemetry: HubTelemetry) -> Callable[..., Awaitable[web.StreamRes
                 method=request.method,
                 path=request.path,
                 client=request.remote or "",
-                status=status if status is StatusClass.LEFT else response.status,
+                status=code,
                 seconds=round(seconds, 6),
                 **({"error": error} if error else {}),
             )
