@@ -37,7 +37,7 @@ class ReplicationSettings:
     excluded: tuple[str, ...] = several(
         _NAME,
         (),
-        "Repositories of which nothing is ever copied; a hub that is joined names its sentinel's.",
+        "Repositories of which nothing is ever copied, beside those that the hub names.",
         reload=True,
     )
     tags: tuple[str, ...] = several(TAGS, ("*",), "Tags that are copied.", reload=True)

@@ -149,7 +149,9 @@ class Replica:
         if (following := self._news.following) is None:
             return
         kept, log = KeptNetworks(self._settings.store.root, tree.layout.spool), self._telemetry.log
-        told = self._told_networks = ToldNetworks(following.hub, kept, self._clients.access, log)
+        told = self._told_networks = ToldNetworks(
+            following.hub, kept, self._clients.access, log, on_said=following.told.hear
+        )
         await told.load()
         self._own(keep_running({"networks": told.run}, log))
 

@@ -64,7 +64,7 @@ def open_news(settings: Settings, clock: Clock, log: EventLog, stack: AsyncExitS
     address = HubAddress(replication.hub_url, replication.token_file, replication.ca_file)
     hub = HubClient(address, f"proxima ({settings.region})" if settings.region else "proxima")
     stack.push_async_callback(hub.close)
-    following = Following(hub, clock, log, region=settings.region)
+    following = Following(hub, clock, log)
     return News(following.assurance, following.marks, following)
 
 
@@ -152,6 +152,8 @@ async def build_replication(
     )
     purger = Purger(store.tree, chain.book, ground.sidecar, fill, store.forget)
     scope = scope_of(settings)
+    if news.following is not None:
+        scope.told = news.following.told
     here = Here(chain.checks, chain.book, chain.writes, purger, ground.callers.rights)
     there = primary_there(settings, chain, clock, scope)
     referring = Referring(means, there, chain.book, clock, ground.telemetry.log)

@@ -13,6 +13,7 @@ Rules:
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -39,7 +40,10 @@ class Hub(Protocol):
 
 
 class ToldNetworks:
-    """`load` before the first client is answered, then `run` as a task of the owner's."""
+    """`load` before the first client is answered, then `run` as a task of the owner's.
+
+    *on_said* hears each answer, for what else the hub says of this replica.
+    """
 
     def __init__(
         self,
@@ -48,12 +52,14 @@ class ToldNetworks:
         access: RegionAccess,
         log: EventLog,
         pace: Pace | None = None,
+        on_said: Callable[[JsonObject], None] = lambda _: None,
     ) -> None:
         self._hub = hub
         self._kept = kept
         self._access = access
         self._log = log
         self._pace = pace or Pace()
+        self._on_said = on_said
         self._wake = asyncio.Event()
         self._known: Listed | None = None
         self._error = ""
@@ -102,10 +108,11 @@ class ToldNetworks:
         Raises: RegistryError: the hub says nothing. ValueError: it can't be read. OSError: it
                 counts, and isn't kept.
         """
-        said = (await self._hub.get("/v1/self")).get("networks")
-        if said is None:
+        said = await self._hub.get("/v1/self")
+        self._on_said(said)
+        if (listed := said.get("networks")) is None:
             return
-        networks = await asyncio.to_thread(networks_of, said)
+        networks = await asyncio.to_thread(networks_of, listed)
         self._take(networks)
         await asyncio.to_thread(self._kept.write, networks)
 

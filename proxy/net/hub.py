@@ -2,7 +2,7 @@
 
 The hub has a session of its own, so that nothing of the private link (addresses, breakers, limits)
 applies to it; HTTP/1.1, no redirects, no proxies from the environment, as for every session. Each
-request shows the join token, read again from its file, so that a new one counts from the next
+request shows the token, read again from its file, so that a new one counts from the next
 request on. What can go wrong is told apart: who asks isn't let in (`HubRefused`), the place in the
 log is gone (`CursorGone`), the hub can't be asked now (`HubUnavailable`; also without a token).
 """
@@ -46,9 +46,9 @@ class HubUnavailable(Unavailable):
 
 
 class HubRefused(Denied):
-    """The hub doesn't take the join token: it is wrong, revoked, or this replica drains."""
+    """The hub doesn't take the token that was shown: it is wrong, or its owner has to go."""
 
-    default_message = "the hub refuses this replica"
+    default_message = "the hub doesn't take the token"
 
 
 class CursorGone(RegistryError):
@@ -205,16 +205,16 @@ def read_token(path: Path) -> str:
         with path.open("rb") as file:
             text = file.read(MAX_TOKEN_BYTES + 1).decode("ascii").strip()
     except (OSError, UnicodeDecodeError) as exc:
-        raise HubUnavailable("the file of the join token can't be read") from exc
+        raise HubUnavailable("the file of the token can't be read") from exc
     if len(text) > MAX_TOKEN_BYTES or _TOKEN.fullmatch(text) is None:
-        raise HubUnavailable("the file of the join token holds no token")
+        raise HubUnavailable("the file of the token holds no token")
     return text
 
 
 def _error_of(answer: Answer) -> RegistryError:
     match answer.status:
         case 401 | 403:
-            return HubRefused(f"the hub refuses this replica ({answer.status})")
+            return HubRefused(f"the hub doesn't take the token ({answer.status})")
         case 410:
             return CursorGone()
         case status:

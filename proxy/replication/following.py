@@ -12,6 +12,7 @@ from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks
 from proxy.replication.pace import Pace
 from proxy.replication.subscription import Owner, Subscription
+from proxy.replication.told import Told
 from proxy.telemetry.logs import EventLog
 
 
@@ -27,10 +28,10 @@ class Following:
         clock: Clock,
         log: EventLog,
         pace: Pace | None = None,
-        region: str = "",
     ) -> None:
         self.hub = hub
-        self._region = region
+        self.told = Told()
+        """What the hub says of us; whoever asks it lets this hear the answer."""
         self._clock = clock
         self._log = log
         self._pace = pace
@@ -55,7 +56,7 @@ class Following:
         Whom the hub refuses it tells nothing more: what it granted ends at once.
         """
         owner = Owner(on_settings, on_refused=lambda exc: self.lease.end(exc.message))
-        intake = Intake(journal, self.marks, self.lease, on_events, self._log, self._region)
+        intake = Intake(journal, self.marks, self.lease, on_events, self._log, self.told)
         is_again = self.subscription is not None
         self.subscription = Subscription(
             self.hub, intake, self._clock, self._log, owner, self._pace

@@ -14,6 +14,7 @@ from proxy.events.cursor import Cursor
 from proxy.replication.cursor import Journal, Notice
 from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks, mark_of
+from proxy.replication.told import Told
 from proxy.telemetry.logs import EventLog
 
 
@@ -27,17 +28,21 @@ class Intake:
         lease: Lease,
         on_events: Callable[[], Awaitable[None]],
         log: EventLog,
-        region: str = "",
+        told: Told | None = None,
     ) -> None:
         self._journal = journal
         self._marks = marks
         self._lease = lease
         self._on_events = on_events
         self._log = log
-        self.region = region
-        """Where this is, for notices that are for one replica alone."""
+        self._told = told or Told()
         self.cursor: Cursor | None = None
         """The place behind what was taken."""
+
+    @property
+    def region(self) -> str:
+        """Where this is to the hub, for notices that are for one replica alone."""
+        return self._told.region
 
     async def resume(self) -> Cursor | None:
         """Give the place to go on from; None: there is none yet.

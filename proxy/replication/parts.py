@@ -4,6 +4,8 @@ Rules:
 - A content that enters or leaves the index of contents makes what it is a part of doubtful, in the
   same transaction (see the triggers in `schema`): a crash between the two loses nothing.
 - An artifact is known as long as the log has an entry of it.
+- Its parts take a statement for thousands of them: the sidecar's queue is bounded, and of an
+  artifact that is known in part the log would say that it is complete when it isn't.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,12 +21,22 @@ INSERT INTO artifact (digest, doubts) VALUES (?, 1)
 ON CONFLICT (digest) DO UPDATE SET doubts = doubts + 1
 """
 _CLEAR = "DELETE FROM part WHERE artifact = (SELECT id FROM artifact WHERE digest = ?)"
-_PART = "INSERT OR IGNORE INTO part SELECT ?, id FROM artifact WHERE digest = ?"
+AT_ONCE = 10_000
+"""Parts in one statement; SQLite allows 32,766 values."""
+
 _DOUBTFUL = """
 SELECT digest, doubts, key FROM part JOIN artifact ON artifact.id = part.artifact
 WHERE artifact.id IN (SELECT id FROM artifact WHERE doubts > 0 ORDER BY id LIMIT ?)
 """
 _SETTLED = "UPDATE artifact SET doubts = doubts - ? WHERE digest = ?"
+
+
+def _parts(number: int) -> str:
+    values = ", ".join(["(?)"] * number)
+    return (
+        f"INSERT OR IGNORE INTO part SELECT column1, id FROM (VALUES {values}), artifact"  # noqa: S608
+        " WHERE digest = ?"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +66,10 @@ class Parts:
         name = str(artifact)
         for sql in (_ARTIFACT, _CLEAR):
             self._sidecar.queue(sql, name)
-        for key in {key_of(part) for part in (artifact, *parts)}:
-            self._sidecar.queue(_PART, key, name)
+        keys = list({key_of(part) for part in (artifact, *parts)})
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            self._sidecar.queue(_parts(len(some)), *some, name)
 
     async def doubtful(self, most: int) -> Sequence[Doubtful]:
         """Give artifacts of which something came or went."""

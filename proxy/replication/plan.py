@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 from proxy.events.event import (
@@ -15,6 +15,7 @@ from proxy.events.event import (
 )
 from proxy.oci.platform import Platform
 from proxy.oci.reference import Reference, Repository, Tag
+from proxy.replication.told import Told
 from proxy.replication.work import Job, Kind, Target, Trigger
 
 _REFERRER = re.compile(r"sha(?:256|512)-[0-9a-f]{64,128}(?:\.[a-z]+)?")
@@ -33,7 +34,13 @@ class Scope:
     has_repository: Callable[[Repository], bool]
     has_tag: Callable[[Tag], bool]
     platforms: Sequence[Platform] = ()
-    excluded: frozenset[Repository] = frozenset()
+    own_excluded: frozenset[Repository] = frozenset()
+    told: Told = field(default_factory=Told)
+
+    @property
+    def excluded(self) -> frozenset[Repository]:
+        """The repositories of which nothing is copied: by the settings, or by the hub's word."""
+        return self.own_excluded | self.told.excluded
 
     def wants(self, repository: Repository, tag: Tag) -> bool:
         """Say whether a tag is copied; what is signed comes with its signature's tag."""
@@ -41,9 +48,9 @@ class Scope:
         return is_wanted and self.has_repository(repository)
 
     def become(self, other: "Scope") -> None:
-        """Take over another one."""
+        """Take over what the settings say of another one; what the hub said stays."""
         self.has_repository, self.has_tag = other.has_repository, other.has_tag
-        self.platforms, self.excluded = other.platforms, other.excluded
+        self.platforms, self.own_excluded = other.platforms, other.own_excluded
 
 
 def jobs_of(

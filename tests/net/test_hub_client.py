@@ -90,7 +90,7 @@ async def test_a_file_without_a_token(clients, token_file, text):
     token_file.write_text(text)
     async with peer(answering(200, b"{}")) as hub:
         client = clients.open(f"http://{LOOPBACK}:{hub.port}", token_file)
-        with pytest.raises(HubUnavailable, match="file of the join token"):
+        with pytest.raises(HubUnavailable, match="file of the token"):
             await client.get("/v1/self")
         assert hub.connections == 0
         token_file.write_text("second-token")
@@ -139,13 +139,18 @@ VERBS = {
 @pytest.mark.parametrize("name", ANSWERS)
 @pytest.mark.parametrize("verb", VERBS)
 async def test_each_bad_answer_is_one_of_three_things(clients, token_file, name, verb):
-    """Refused, gone and unavailable are told apart; every other answer is unavailable, in time."""
+    """Refused, gone and unavailable are told apart; every other answer is unavailable, in time.
+    What is said of it fits whoever asked.
+    """
     handler, expected = ANSWERS[name]
     async with peer(handler) as hub, asyncio.timeout(4):
         client = clients.open(f"http://{LOOPBACK}:{hub.port}", token_file, QUICK)
         with pytest.raises(expected) as caught:
             await VERBS[verb](client)
     assert type(caught.value) is expected
+    assert "the hub" in caught.value.message
+    assert "replica" not in caught.value.message
+    assert "primary" not in caught.value.message
     assert hub.connections == 1
 
 

@@ -1,4 +1,6 @@
-"""A region whose hub links networks to it, over HTTP, and what its replica reports of itself."""
+"""A region whose hub says things of it, over HTTP, its networks above all; and what its replica
+reports of itself.
+"""
 
 import asyncio
 import json
@@ -15,9 +17,14 @@ from config.replication import ReplicationSettings
 from config.settings import ListenSettings, PrimarySettings, Settings, StoreSettings
 from config.values import Address
 from proxy.app import Replica
+from proxy.events.cursor import Cursor
+from proxy.events.event import ManifestPushed
+from proxy.net.sse import ServerEvent
+from proxy.oci.reference import Repository, Tag
 from proxy.replication.reporting import EVERY_SECONDS
 from tests.net.peer import Call, Peer, peer
 from tests.registry_store.ground import Heard
+from tests.replication.hubs import notice_event
 from tests.support.hostile import HostileUpstream, hostile_upstream
 from tests.support.layers import random_blob
 from tests.support.ports import LOOPBACK, address_of
@@ -37,6 +44,8 @@ class LinkingHub:
     """Speaks the replica's part of the contract; while it is away it ends every connection."""
 
     networks: list[str] = field(default_factory=list)
+    says: dict[str, Any] = field(default_factory=dict)
+    """What else it says of the replica."""
     is_away: bool = False
     is_slow: bool = False
     asked: int = 0
@@ -63,13 +72,20 @@ class LinkingHub:
                 while self.is_slow:
                     await asyncio.sleep(0.01)
             said = {"epoch": "one", "head": 0, "lease_seconds": 30, "networks": self.networks}
-            await call.answer(200, json.dumps(said).encode())
+            await call.answer(200, json.dumps(said | self.says).encode())
 
     async def link(self, *networks: str) -> None:
         """Link these and no others, and tell the replica that there is something to ask."""
         await eventually(lambda: self._streams)
         self.networks = list(networks)
         await self._streams[-1].send(SETTINGS)
+
+    async def tell(self, *notices: ServerEvent) -> None:
+        """Tell the replica of what stands in the log."""
+        await eventually(lambda: self._streams)
+        for each in notices:
+            lines = f"id: {each.id}\nevent: {each.event}\ndata: {each.data}\n\n"
+            await self._streams[-1].send(lines.encode())
 
     def leave(self) -> None:
         """Go away, on the streams too."""
@@ -172,6 +188,39 @@ async def _until(region: Region, status: int) -> None:
     async with asyncio.timeout(10):
         while await region.status() != status:
             await asyncio.sleep(0.01)
+
+
+async def test_it_goes_by_the_region_and_the_exclusions_that_the_hub_names(world: World):
+    """A replica that follows without having joined takes what is for its region by the hub's name
+    of it, passes over what is for others, and leaves alone what the hub excludes: at first, and
+    after a `settings` event.
+    """
+    world.hub.says = {"replica": {"region": "ap-here"}, "excluded": ["hubs/own", 7, "No/Name"]}
+    async with world.replica() as region:
+        following = region.replica._news.following
+        assert following is not None
+        await world.hub.tell(
+            _pushed(1, "hubs/own"),
+            _pushed(2, "team/there", only="eu"),
+            _pushed(3, "team/here", only="ap-here"),
+        )
+        await eventually(lambda: _asked_for(world, "team/here"))
+        world.hub.says = {"replica": {"region": "ap-there"}, "excluded": []}
+        await world.hub.link()
+        await eventually(lambda: following.told.region == "ap-there")
+        await world.hub.tell(_pushed(4, "team/late", only="ap-here"), _pushed(5, "hubs/own"))
+        await eventually(lambda: _asked_for(world, "hubs/own"))
+    assert not _asked_for(world, "team/there")
+    assert not _asked_for(world, "team/late")
+
+
+def _pushed(seq: int, repository: str, only: str = "") -> ServerEvent:
+    event = ManifestPushed(Repository(repository), Tag("v1"))
+    return notice_event(Cursor("one", seq), event, only=only)
+
+
+def _asked_for(world: World, repository: str) -> bool:
+    return bool(world.upstream.requests(path=f"/v2/{repository}/manifests/v1"))
 
 
 async def test_a_restart_while_the_hub_is_away(world: World):

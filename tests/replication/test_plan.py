@@ -63,7 +63,7 @@ def test_an_event_makes_jobs(event: Event, jobs: list[object]) -> None:
 )
 def test_what_is_excluded_makes_no_jobs(event: Event) -> None:
     """Of a repository that is excluded nothing is looked at, whatever is said of it."""
-    assert jobs_of(event, 7.0, scope=replace(SCOPE, excluded=frozenset({IN}))) == []
+    assert jobs_of(event, 7.0, scope=replace(SCOPE, own_excluded=frozenset({IN}))) == []
 
 
 def test_with_platforms_no_layer_comes_before_its_image() -> None:

@@ -20,6 +20,7 @@ from proxy.replication.lease import Lease
 from proxy.replication.marks import Marks
 from proxy.replication.pace import Pace
 from proxy.replication.subscription import Owner, Subscription
+from proxy.replication.told import Told
 from tests.registry_store.ground import A, Heard, ManualClock
 from tests.replication.hubs import UNAVAILABLE, MemoryHub, MemoryJournal, notice_event
 
@@ -44,6 +45,7 @@ class World:
     runs: int = 1
     marks: Marks = field(init=False)
     lease: Lease = field(init=False)
+    told: Told = field(default_factory=Told)
     intake: Intake = field(init=False)
     subscription: Subscription = field(init=False)
 
@@ -52,7 +54,9 @@ class World:
         self.marks = Marks(self.clock)
         self.clock.pass_(1)
         self.lease = Lease(self.hub, self.clock, log)
-        self.intake = Intake(self.journal, self.marks, self.lease, self._note_effect, log)
+        self.intake = Intake(
+            self.journal, self.marks, self.lease, self._note_effect, log, self.told
+        )
         owner = Owner(self._note_settings, self.refusals.append)
         pace = Pace(random=random.Random(1), pause=self._pause)
         self.subscription = Subscription(self.hub, self.intake, self.clock, log, owner, pace)
@@ -113,7 +117,7 @@ async def test_it_goes_on_behind_the_journals_place(world: World):
 async def test_what_is_for_another_region_moves_the_place_alone(world: World):
     """A replay for another region's replica marks nothing, asks for nothing, and is behind us."""
     world.journal.at = Cursor("one", 0)
-    world.intake.region = "ap-here"
+    world.told.hear({"replica": {"region": "ap-here"}})
     world.hub.log(*EVENTS[:3])
     world.hub.only = {2: "ap-there", 3: "ap-here"}
     await world.subscription.follow()
