@@ -119,6 +119,7 @@ class Purger:
             await self._book.drop(link.repository, link.tag)
         elif link.digest is not None:
             await self._tree.drop_link(link.repository, LINK_KINDS[link.role], link.digest)
+            self._sidecar.doubt(link.digest)
             self._forget(link.digest)
 
 

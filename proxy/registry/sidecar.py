@@ -134,6 +134,10 @@ class Sidecar:
         """Write one statement soon; it may be dropped where the file can't be used for long."""
         self._write(sql, *values)
 
+    def doubt(self, artifact: Digest) -> None:
+        """Let it be looked at whether an artifact is still complete: a link of it went."""
+        self._write("UPDATE artifact SET doubts = doubts + 1 WHERE digest = ?", str(artifact))
+
     # --- tags ---------------------------------------------------------------------------------
 
     async def tag(self, repository: Repository, tag: Tag) -> TagRow | None:

@@ -98,6 +98,7 @@ class Writes:
             await self._tags.drop(write.repository, write.reference)
             return
         await tree.drop_link(write.repository, LinkKind.MANIFEST, write.reference)
+        self._sidecar.doubt(write.reference)
         self._store.forget_manifest(write.reference)
         await self._tags.drop_all_of(write.repository, write.reference)
         self._sidecar.drop_answers(REFERRERS, write.repository)

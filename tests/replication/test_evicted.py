@@ -6,6 +6,7 @@ from itertools import count
 import pytest
 
 from proxy.oci.digest import Digest
+from proxy.registry.orders import Order
 from proxy.replication import presence
 from proxy.replication.history import Entry, Wanted
 from proxy.replication.work import Kind
@@ -133,6 +134,24 @@ def test_what_was_deleted_isnt_complete_again(replica: Told, upstream: HostileUp
     look(replica)
     ends = {each.what: each.end for each in replica.entries(digest=content.digest)}
     assert ends == {"image": CopyEnd.EVICTED, "deletion": CopyEnd.COMPLETE}
+
+
+def test_what_is_purged_isnt_complete(replica: Told, upstream: HostileUpstream) -> None:
+    """A purge leaves the bytes to `gc`, but the repository holds the image no more: the log says
+    so without waiting for them to go.
+    """
+    content = image("purged")
+    copied(replica, upstream, content, "v1")
+    purger = replica.replication.workers._targets._here.purger
+
+    async def purge() -> None:
+        async for _ in purger.run(Order(references=(f"{REPOSITORY}@{content.digest}",))):
+            pass
+
+    replica.running.thread.run(purge())
+    look(replica)
+    assert end_of(replica, content) is CopyEnd.EVICTED
+    assert content.digest in visible_blobs(replica.running.store)
 
 
 def test_many_evictions_cost_little(replica: Told, upstream: HostileUpstream) -> None:
