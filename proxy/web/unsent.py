@@ -19,7 +19,10 @@ def unsent_in_kernel(socket: int) -> int:
 
 def unsent(transport: asyncio.Transport) -> int:
     """Give the bytes that wait in a transport and, while there are some, in the kernel below it."""
-    waiting = transport.get_write_buffer_size()
+    try:
+        waiting = transport.get_write_buffer_size()
+    except AttributeError:  # asyncio's TLS has forgotten its connection: it was closed twice
+        return 0
     connection = transport.get_extra_info("socket")
     if not waiting or connection is None or (number := connection.fileno()) < 0:
         return waiting

@@ -23,7 +23,7 @@ class Client:
 
     def dig(self, *options: str, name: str = DOMAIN, kind: str = "A") -> list[str]:
         """Ask the DNS server of this host; give the records' data."""
-        argv = ["dig", "+short", "+tries=3", "+time=2", *options, f"@{RESOLVER}", name, kind]
+        argv = ["dig", "+short", "+tries=1", "+time=5", *options, f"@{RESOLVER}", name, kind]
         return self.host.run(*argv).check().text.split()
 
     def lookup(self) -> list[str]:

@@ -218,7 +218,10 @@ class World:
         network = str(interface.network)
         if network not in self._bridges:
             bridge = f"br{len(self._bridges)}"
-            self.ip("link", "add", bridge, "type", "bridge")
+            # Of its own: a bridge goes by the lowest address of its ports otherwise, which changes
+            # as hosts come and go; others then look for it at the old one for seconds.
+            own = f"02:00:00:00:00:{len(self._bridges):02x}"
+            self.ip("link", "add", bridge, "address", own, "type", "bridge")
             gateway = f"{interface.network[1]}/{interface.network.prefixlen}"
             self.ip("address", "add", gateway, "dev", bridge)
             self.ip("link", "set", bridge, "up")
