@@ -29,6 +29,7 @@ def link(regions):
             linked.append((place, each.replace("/", "_")))
         wait_until(lambda: _status(regions.nowhere, place) == REFUSED, 10.0, "it is closed")
         wait_until(lambda: _status(regions.client(place), place) == OPEN, 10.0, "to others")
+        regions.wait_answers(regions.client(place), [place])  # DNS hears of each link by itself
 
     yield link_one
     for place, network in linked:
