@@ -9,6 +9,9 @@ from geo.distance import Coordinates
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
+SUBNET_BITS = {4: 24, 6: 56}
+"""What resolvers tell of a client's address at the most, by its version (RFC 7871, 11.1)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Region:

@@ -6,7 +6,9 @@ gives differs from client to client only where their own region can't be used.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from geo.catalogue import Region
 from geo.ranking import Ranked
 from geo.situation import Standing
 from geo.spread import draw
@@ -44,11 +46,7 @@ class Plan:
         if self._settled is not None:
             return self._settled
         first = self._own[0]
-        others = [each.region for each in self._entering[len(self._own) :]]
-        up = {each.region.name for each in self._entering if each.standing is Standing.UP}
-        drawn = draw(
-            client, first.region.name, others, self._spread, lambda each: each.name in up
-        ).name
+        drawn = draw(client, first.region.name, self._others, self._spread, self._is_up).name
         if drawn not in self._drawn:
             answer = next(each for each in self._entering if each.region.name == drawn)
             reason = f"{first.region.name} is {first.standing}: spread"
@@ -59,6 +57,19 @@ class Plan:
     def is_settled(self) -> bool:
         """Say whether all its clients go to one region."""
         return self._settled is not None
+
+    @cached_property
+    def _others(self) -> list[Region]:
+        """The regions that the client's own may be left for, in order."""
+        return [each.region for each in self._entering[len(self._own) :]]
+
+    @cached_property
+    def _up(self) -> frozenset[str]:
+        up = (each for each in self._entering if each.standing is Standing.UP)
+        return frozenset(each.region.name for each in up)
+
+    def _is_up(self, region: Region) -> bool:
+        return region.name in self._up
 
     def _settle(self, why: str) -> Choice | None:
         """Give the choice where it is the same for all clients."""

@@ -25,11 +25,6 @@ class Ranked:
     standing: Standing
     may_enter: bool
 
-    @property
-    def is_usable(self) -> bool:
-        """Say whether it would serve the client."""
-        return self.may_enter and self.standing is Standing.UP
-
 
 @dataclass(slots=True)
 class Ranking:

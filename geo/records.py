@@ -10,13 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from geo.catalogue import Address, Region
+from geo.catalogue import SUBNET_BITS, Address, Region
 from geo.ranking import Ranking
 
-SCOPE_BITS = {4: 24, 6: 56}
-"""What an answer that depends on the client is valid for: as much of its address as a resolver
-tells (RFC 7871, 11.1). Never the length of the network that it lies in: a longer one may lie within
-that, and the clients of a region that is down are spread by these blocks."""
 REFRESH_SECONDS, RETRY_SECONDS, EXPIRE_SECONDS = 3600, 600, 604_800
 """For secondaries, which there are none of: each server asks for itself."""
 MAX_TEXT_BYTES = 255
@@ -105,10 +101,13 @@ def plain_name(name: str) -> str:
 def scope_of(client: Address | None) -> int:
     """Give the length of the prefix that an answer for this client is valid for.
 
+    As much of an address as a resolver tells, never the length of the network that it lies in: a
+    longer one may lie within that, and the clients of a region that is down are spread by subnets.
+
     A client that nobody knows gets the shortest of the two: no answer that depends on the client
     may have 0, which lets a server give it to everybody.
     """
-    return SCOPE_BITS[client.version if client else 4]
+    return SUBNET_BITS[client.version if client else 4]
 
 
 def _addresses(name: str, region: Region, ttl_seconds: int, scope_bits: int) -> Iterator[Record]:

@@ -9,18 +9,16 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from math import log
 
-from geo.catalogue import Address, Region
+from geo.catalogue import SUBNET_BITS, Address, Region
 
 UNIT_BITS = 64
-CLIENT_BITS = {4: 24, 6: 56}
-"""Clients of one network stay together; a resolver tells of its client no more than this either."""
 
 
 def client_key(client: Address | None) -> bytes:
-    """Give what stands for a client's network."""
+    """Give what stands for a client's network: its clients stay together."""
     if client is None:
         return b""
-    kept = CLIENT_BITS[client.version]
+    kept = SUBNET_BITS[client.version]
     return b"%d:%x" % (client.version, int(client) >> (client.max_prefixlen - kept))
 
 

@@ -52,7 +52,8 @@ class Decision:
 
     async def take(self, state: GeoState) -> None:
         """Decide by another state from now on."""
-        nearness = await asyncio.to_thread(nearness_of, state, self._locations.place_of)
+        place_of, before = self._locations.place_of, self._nearness
+        nearness = await asyncio.to_thread(nearness_of, state, place_of, before)
         self._zone = self._facts.zone(state.ttl_seconds, int(self._now()))
         self._nearness = nearness
         if state.domain != self._facts.domain:

@@ -4,14 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from geo.catalogue import Address, Network, Region
+from geo.catalogue import SUBNET_BITS, Address, Network, Region
 from geo.nearness import Nearness, PlaceOf
 from geo.place import Place
 from geo.ranking import By
 from hub.dns.state import GeoState
-
-SUBNET_BITS = {4: 24, 6: 56}
-"""What resolvers tell of a client's address (RFC 7871, 11.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +21,9 @@ class Viewpoint:
     is_sure: bool
 
 
-def nearness_of(state: GeoState, place_of: PlaceOf) -> Nearness:
-    """Give the decision in a state."""
-    return Nearness(state.catalogue, state.situation, place_of, state.spread)
+def nearness_of(state: GeoState, place_of: PlaceOf, before: Nearness | None = None) -> Nearness:
+    """Give the decision in a state. before: the one in the state until now."""
+    return Nearness(state.catalogue, state.situation, place_of, state.spread, before)
 
 
 def nobody_knows(_: Address) -> Place | None:

@@ -43,6 +43,7 @@ class Explaining:
         self._place_of = place_of
         self._primary_region = primary_region
         self._database = database
+        self._nearness: Nearness | None = None
 
     async def explain(self, query: ExplainQuery) -> Explained:
         """Give it. Raises: Invalid: no reference, no address. DatabaseUnavailable."""
@@ -74,7 +75,10 @@ class Explaining:
 
     def _rank(self, client: Address, catalogue: Catalogue, situation: Situation) -> Ranking:
         """Decide. Blocks: for a second, with as many regions and networks as there may be."""
-        return Nearness(catalogue, situation, self._place_of, self._terms.spread).rank(client)
+        before, spread = self._nearness, self._terms.spread
+        nearness = Nearness(catalogue, situation, self._place_of, spread, before)
+        self._nearness = nearness
+        return nearness.rank(client)
 
     def _region(
         self, ranked: Ranked, replicas: Mapping[str, ReplicaView], entries: tuple[Entry, ...]

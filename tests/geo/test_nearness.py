@@ -177,7 +177,7 @@ def test_spread_keeps_the_rules(world, client):
     first, entering = ranking.regions[0], [each for each in ranking.regions if each.may_enter]
     if entering:
         assert first.may_enter
-        assert first.is_usable or not any(each.is_usable for each in entering)
+        assert first.standing is UP or not any(each.standing is UP for each in entering)
     if not any(each.standing is UP for each in entering or ranking.regions):
         assert ranking.reason == "all look down: the nearest anyway"
 
@@ -262,7 +262,8 @@ def test_another_situation(world, other, client):
     known, situation, place = world
     for later in (other[1], Situation(other[1].standings, situation.linked)):
         anew = Nearness(known, later, lambda _: place)
-        made_over = Nearness(known, situation, lambda _: place).in_situation(later)
+        before = Nearness(known, situation, lambda _: place)
+        made_over = Nearness(known, later, lambda _: place, before=before)
         assert made_over.rank(client) == anew.rank(client)
 
 

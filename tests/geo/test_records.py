@@ -4,8 +4,9 @@ from ipaddress import ip_address
 
 import pytest
 
+from geo.catalogue import SUBNET_BITS
 from geo.nearness import Nearness
-from geo.records import SCOPE_BITS, RecordType, Zone
+from geo.records import RecordType, Zone
 from geo.situation import Situation
 from tests.support.geo import catalogue, region
 
@@ -75,7 +76,7 @@ def test_what_depends_on_the_client_has_a_scope(client):
     for each in ZONE.answer("registry.example.com", "ANY", NEARNESS.rank(client)):
         depends = each.type in {RecordType.A, RecordType.AAAA, RecordType.TXT}
         assert (each.scope_bits > 0) == depends
-        assert each.scope_bits in {0, *SCOPE_BITS.values()}
+        assert each.scope_bits in {0, *SUBNET_BITS.values()}
 
 
 def test_text_says_no_reason():
