@@ -12,6 +12,7 @@ from config.choices import (
 from config.declare import Setting, settings_of
 from config.derived import effective_names
 from config.dns import DnsSettings
+from config.flags import add_flags, given_flags
 from config.hub import HubSettings
 from config.hub_checks import (
     HubSecrets,
@@ -47,10 +48,12 @@ __all__ = [
     "Setting",
     "Settings",
     "TagPolicy",
+    "add_flags",
     "change",
     "check_files",
     "check_hub",
     "effective_names",
+    "given_flags",
     "given_value",
     "hub_secrets",
     "load",

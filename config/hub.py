@@ -10,6 +10,7 @@ from config.declare import secret as secret_text
 from config.hub_geo import GeoSettings
 from config.hub_replicas import HistorySettings, ReplicasSettings, ReplicationSettings
 from config.kinds import (
+    REPOSITORY,
     boolean,
     choice,
     duration,
@@ -22,6 +23,7 @@ from config.kinds import (
     size,
     text,
     url,
+    user_name,
 )
 from config.receiving import HubReceivingSettings
 from config.settings import TlsSettings
@@ -30,13 +32,9 @@ from config.values import Address, ByteSize, Duration, Secret
 
 _ID = text(r"[a-z0-9](?:-?[a-z0-9]+)*", "name", "registry-sg")
 _REGION = text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", "region", "ap-singapore")
-_USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "proxima-hub")
+_USER = user_name("proxima-hub")
 _DATABASE = text(r"sqlite:///[^?#\x00]+", "database URL", "sqlite:////var/lib/proxima-hub/hub.db")
-_REPOSITORY = text(
-    r"(?:[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*)?",
-    "repository",
-    "proxima/sentinel",
-)
+_REPOSITORY = text(rf"(?:{REPOSITORY})?", "repository", "proxima/sentinel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,13 +5,12 @@ from pathlib import Path
 
 from config.declare import optional, setting
 from config.declare import secret as secret_text
-from config.kinds import boolean, duration, integer, path, text
+from config.kinds import REPOSITORY, boolean, duration, integer, path, text, user_name
 from config.values import Duration, Secret
 
-_USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "proxima-canary")
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_USER = user_name("proxima-canary")
 _CANARY = text(
-    rf"(?:{_COMPONENT}(?:/{_COMPONENT})*(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}|@sha256:[0-9a-f]{{64}}))?",
+    rf"(?:{REPOSITORY}(?::[A-Za-z0-9_][A-Za-z0-9._-]{{0,127}}|@sha256:[0-9a-f]{{64}}))?",
     "reference",
     "proxima/canary:1",
 )

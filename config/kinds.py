@@ -24,6 +24,10 @@ from config.values import (
     parse_size,
 )
 
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+REPOSITORY = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+"""The names of repositories, as a regular expression (distribution-spec)."""
+
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
@@ -124,6 +128,11 @@ def text(pattern: str, noun: str, example: str) -> Kind[str]:
         return value
 
     return Kind(noun, read, f'"{example}"')
+
+
+def user_name(example: str) -> Kind[str]:
+    """Give the kind of user names: what Basic authentication can carry; empty: nobody."""
+    return text(r"[^:\x00-\x1f\x7f]*", "user name", example)
 
 
 def path(example: str = "/etc/proxima/file") -> Kind[Path]:

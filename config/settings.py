@@ -24,13 +24,14 @@ from config.kinds import (
     size,
     text,
     url,
+    user_name,
 )
 from config.receiving import ReceivingSettings
 from config.replication import REPOSITORIES, TAGS, ReplicationSettings
 from config.values import Address, ByteSize, Duration, Network, Secret
 
 _REGION = text(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,62})?", "name", "ap-singapore")
-_USER = text(r"[^:\x00-\x1f\x7f]*", "user name", "replica-reader")
+_USER = user_name("replica-reader")
 _PREFIX = text(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~-]+)+/", "path prefix", "/uploads/")
 
 

@@ -19,7 +19,7 @@ from hub.geo.prober import Prober, Rhythm
 from hub.geo.regions import Regions
 from hub.geo.state import GeoState, Terms
 from hub.instances.instances import Instances
-from hub.sentinel.pusher import Login, realms_of
+from hub.login import Login, realms_of
 from hub.telemetry import HubTelemetry
 from proxy import __version__
 from proxy.net.origins import AddressPolicy, Origin

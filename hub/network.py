@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 
 from config import HubSettings, read_sentinel_password
 from hub.clock import Clock
-from hub.sentinel.pusher import Login, Pusher, realms_of
+from hub.login import Login, realms_of
+from hub.sentinel.pusher import Pusher
 from proxy import __version__
 from proxy.net.dns import system_addresses
 from proxy.net.link import PrivateLink

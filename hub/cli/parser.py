@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from config import HubSettings, settings_of
+from config import HubSettings, add_flags
 from hub.cli import epoch, parked, serve
 from hub.cli.settings import check
 
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="proxima hub",
         description="The service beside the primary: receives its notifications, tells replicas.",
     )
-    _add_settings(parser, None)
+    add_flags(parser, HubSettings)
     parser.set_defaults(verb=serve.run)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB")
     checks = verbs.add_parser("check-config", help="say what is wrong with the settings")
@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     renewed.set_defaults(verb=epoch.run)
     letters = verbs.add_parser("parked", help="notifications that weren't understood")
     for verb in (checks, renewed, *_add_parked(letters)):
-        _add_settings(verb, argparse.SUPPRESS)
+        add_flags(verb, HubSettings, argparse.SUPPRESS)
     return parser
 
 
@@ -62,16 +62,3 @@ def add_hub(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--token-file", type=Path, help="file with a token of operators")
     verb.add_argument("--ca-file", type=Path, help="certificates that are trusted at the hub, PEM")
     verb.add_argument("--json", action="store_true", help="print JSON")
-
-
-def _add_settings(verb: argparse.ArgumentParser, default: str | None) -> None:
-    verb.add_argument("--config", type=Path, help="settings file, TOML", default=default)
-    for setting in settings_of(HubSettings):
-        if setting.rule.flag:
-            verb.add_argument(
-                setting.rule.flag,
-                dest=setting.key,
-                metavar="VALUE",
-                help=setting.rule.doc,
-                default=default,
-            )

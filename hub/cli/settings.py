@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from config import ConfigError, HubSettings, check_hub, hub_secrets, load_hub, settings_of
+from config import ConfigError, HubSettings, check_hub, given_flags, hub_secrets, load_hub
 from geo.problems import CatalogueInvalid
 from hub.geo.catalogue_file import read_file
 from proxy.net.hub_client import HubClient
@@ -14,11 +14,7 @@ from proxy.net.hub_client import HubClient
 
 def read_settings(arguments: argparse.Namespace) -> HubSettings:
     """Give the settings. Raises: ConfigError: with all problems."""
-    flags = {
-        setting.key: getattr(arguments, setting.key)
-        for setting in settings_of(HubSettings)
-        if setting.rule.flag
-    }
+    flags = given_flags(arguments, HubSettings)
     return load_hub(arguments.config, os.environ, flags)
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub.dns.files import write_file
 from hub.dns.hook import Hook
 from hub.dns.state import GeoState
+from proxy.serving.small_file import write_file
 from proxy.telemetry.logs import EventLog
 
 MODE = 0o644  # for the DNS server to read

@@ -1,8 +1,6 @@
 """Where a verb has the regions from: the hub, or a catalogue file alone."""
 
 import argparse
-import ipaddress
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,10 +12,10 @@ from hub.dns.kept import MAX_BYTES
 from hub.dns.state import GeoState, StateInvalid, read_state
 from proxy import __version__
 from proxy.net.hub import ANSWER_SECONDS, HubAddress, HubClient, HubLimits
+from proxy.net.hub_place import TOKEN_FILE, URL, add_hub_flags, hub_place, require_secrecy
 from proxy.net.origins import Origin
 from proxy.oci.errors import RegistryError
 
-URL, TOKEN_FILE, CA_FILE = "PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA_HUB_CA_FILE"
 TTL_SECONDS = 10
 SPREAD = 3
 REVISION_OF_FILES = "file"
@@ -34,19 +32,7 @@ class NoSource(Exception):
 
 def add_source(verb: argparse.ArgumentParser) -> None:
     """Add the flags that say where the regions are from."""
-    verb.add_argument("--hub", metavar="URL", help=f"URL of the hub (else {URL})")
-    verb.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help=f"file with a token of DNS servers or operators (else {TOKEN_FILE})",
-    )
-    verb.add_argument(
-        "--ca-file",
-        type=Path,
-        metavar="FILE",
-        help=f"certificates that are trusted at the hub, PEM (else {CA_FILE}, the system's)",
-    )
+    add_hub_flags(verb, "DNS servers or operators")
     verb.add_argument(
         "--catalogue",
         type=Path,
@@ -74,16 +60,16 @@ async def state_of(arguments: argparse.Namespace, domain: str) -> GeoState:
 @asynccontextmanager
 async def open_hub(arguments: argparse.Namespace, limits: HubLimits) -> AsyncIterator[HubClient]:
     """Give a client of the hub that the flags or the environment name. Raises: NoSource."""
-    url = arguments.hub or os.environ.get(URL)
-    token_file = arguments.token_file or _path_in(TOKEN_FILE)
-    if not url or token_file is None:
+    place = hub_place(arguments)
+    if not place.url or place.token_file is None:
         raise NoSource(
             f"say which hub: --hub URL and --token-file FILE, or {URL} and {TOKEN_FILE}; "
             "or give --catalogue FILE"
         )
-    address = HubAddress(url, token_file, arguments.ca_file or _path_in(CA_FILE))
+    address = HubAddress(place.url, place.token_file, place.ca_file)
     try:
-        _check_url(url)
+        origin = Origin.of(place.url)
+        require_secrecy(place.url, origin.scheme, origin.host)
         hub = HubClient(address, f"proxima-dns/{__version__}", limits)
     except (OSError, ValueError) as exc:
         raise NoSource(str(exc)) from exc
@@ -104,22 +90,3 @@ def _state_in(path: Path, domain: str) -> GeoState:
     return GeoState(
         REVISION_OF_FILES, domain, TTL_SECONDS, SPREAD, catalogue, Situation(drained, {})
     )
-
-
-def _check_url(url: str) -> None:
-    """Raises: ValueError: the token would cross the network as text."""
-    origin = Origin.of(url)
-    if origin.scheme == "http" and not _is_here(origin.host):
-        raise ValueError(f"{url}: expected https, since others could read the token on the way")
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _path_in(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    return Path(value) if value else None

@@ -6,16 +6,16 @@ primary, and no more is read than a manifest has.
 """
 
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from geo.catalogue import Address
 from hub.geo.health import Outcome
-from hub.sentinel.pusher import Login, token_in
+from hub.login import Login, token_in, token_target
 from proxy.net.origins import Origin, TrustedOrigins
 from proxy.net.session import Answer, Outgoing, Session
-from proxy.oci.challenge import Challenge, Scheme, parse_challenges, repository_scope
+from proxy.oci.challenge import Challenge, Scheme, parse_challenges
 from proxy.oci.digest import Digest
 from proxy.oci.errors import BadGateway, RegistryError, SizeInvalid, Unavailable
 from proxy.oci.reference import Reference, Repository
@@ -142,14 +142,11 @@ class Probe:
 
     async def _token(self, canary: Canary, address: Address, challenge: Challenge) -> str:
         """Give a token, of the region itself where the realm is on the shared name."""
-        realm = urlsplit(challenge.realm)
-        scope = quote(str(repository_scope(canary.repository, Action.PULL)), safe="")
-        asked = f"service={quote(challenge.service, safe='')}&scope={scope}"
-        query = f"{realm.query}&{asked}" if realm.query else asked
         headers = dict(_ONCE)
         if canary.login.username:
             headers["Authorization"] = canary.login.as_basic()
-        request = Outgoing("GET", f"{realm.path or '/'}?{query}", headers)
+        target = token_target(challenge, canary.repository, Action.PULL)
+        request = Outgoing("GET", target, headers)
         if Origin.of(challenge.realm) == canary.origin:
             answer = await self._at(canary, address, request)
         else:

@@ -1,33 +1,18 @@
 """The hub as a client of the primary: it pushes to one repository, with an identity of its own."""
 
-import base64
-import json
-from dataclasses import dataclass
 from urllib.parse import quote, urljoin, urlsplit
 
+from hub.login import Login, token_in, token_target
 from hub.sentinel.contents import EMPTY, EMPTY_DIGEST, MANIFEST_TYPE, Content
 from proxy.net.link import PrivateLink
-from proxy.net.origins import Origin, TrustedOrigins
+from proxy.net.origins import TrustedOrigins
 from proxy.net.session import Answer, Outgoing, Session
-from proxy.oci.challenge import Challenge, Scheme, parse_challenges, repository_scope
+from proxy.oci.challenge import Challenge, Scheme, parse_challenges
 from proxy.oci.errors import BadGateway
 from proxy.oci.request import Action
 
 TAG = "current"
 MAX_ANSWER_BYTES = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """User name and password; both empty: the primary asks for none."""
-
-    username: str = ""
-    password: str = ""
-
-    def as_basic(self) -> str:
-        """Give the Authorization header."""
-        text = f"{self.username}:{self.password}".encode()
-        return f"Basic {base64.b64encode(text).decode()}"
 
 
 class Pusher:
@@ -125,33 +110,11 @@ class Pusher:
         return self._login.as_basic()
 
     async def _token(self, challenge: Challenge) -> str:
-        realm = urlsplit(challenge.realm)
+        target = token_target(challenge, self._repository, Action.PUSH)
         origin = self._realms.check(challenge.realm)
-        scope = quote(str(repository_scope(self._repository, Action.PUSH)), safe="")
-        service = quote(challenge.service, safe="")
-        asked = f"service={service}&scope={scope}"
-        query = f"{realm.query}&{asked}" if realm.query else asked
         headers = {"Authorization": self._login.as_basic()}
-        request = Outgoing("GET", f"{realm.path or '/'}?{query}", headers)
         if origin == self._link.origin:
-            answer = await self._link.request("GET", request.target, headers)
+            answer = await self._link.request("GET", target, headers)
         else:
-            answer = await self._session.send(origin, request)
+            answer = await self._session.send(origin, Outgoing("GET", target, headers))
         return token_in(answer.status, await answer.read(MAX_ANSWER_BYTES))
-
-
-def token_in(status: int, body: bytes) -> str:
-    try:
-        document = json.loads(body) if status == 200 else {}
-    except (ValueError, RecursionError) as exc:
-        raise BadGateway("the token server's answer can't be understood") from exc
-    found = document if isinstance(document, dict) else {}
-    token = found.get("token") or found.get("access_token")
-    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
-        raise BadGateway(f"the token server answered {status}, without a token")
-    return token
-
-
-def realms_of(primary: Origin, trusted: tuple[str, ...]) -> TrustedOrigins:
-    """Give where the sentinel's password may go: the primary, and what the settings name."""
-    return TrustedOrigins([primary, *map(Origin.of, trusted)], "primary.trusted_origins")

@@ -1,14 +1,11 @@
 """How the verbs of operators reach a hub: from flags, else from the environment."""
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from proxy.net.hub_client import HubClient, HubRefused, token_in
-
-URL, TOKEN_FILE, CA_FILE = "PROXIMA_HUB_URL", "PROXIMA_HUB_TOKEN_FILE", "PROXIMA_HUB_CA_FILE"
+from proxy.net.hub_place import TOKEN_FILE, URL, add_hub_flags, hub_place
 
 
 class NoHub(Exception):
@@ -17,24 +14,12 @@ class NoHub(Exception):
 
 def add_hub(verb: argparse.ArgumentParser) -> None:
     """Add the flags that say which hub."""
-    verb.add_argument("--hub", metavar="URL", help=f"URL of the hub (else {URL})")
-    verb.add_argument(
-        "--token-file",
-        type=Path,
-        metavar="FILE",
-        help=f"file with a token of operators (else {TOKEN_FILE})",
-    )
-    verb.add_argument(
-        "--ca-file",
-        type=Path,
-        metavar="FILE",
-        help=f"certificates that are trusted at the hub, PEM (else {CA_FILE}, the system's)",
-    )
+    add_hub_flags(verb, "operators")
 
 
 def hub_url(arguments: argparse.Namespace) -> str:
     """Give the URL of the hub. Raises: NoHub."""
-    url: str | None = arguments.hub or os.environ.get(URL)
+    url = hub_place(arguments).url
     if not url:
         raise NoHub(f"say which hub: --hub URL, or {URL}")
     return url
@@ -42,12 +27,11 @@ def hub_url(arguments: argparse.Namespace) -> str:
 
 def open_hub(arguments: argparse.Namespace) -> HubClient:
     """Give a client of the hub. Raises: NoHub."""
-    url = hub_url(arguments)
-    token_file = arguments.token_file or _path_in(TOKEN_FILE)
-    if token_file is None:
+    url, place = hub_url(arguments), hub_place(arguments)
+    if place.token_file is None:
         raise NoHub(f"say where the token is: --token-file FILE, or {TOKEN_FILE}")
     try:
-        return HubClient(url, token_in(token_file), arguments.ca_file or _path_in(CA_FILE))
+        return HubClient(url, token_in(place.token_file), place.ca_file)
     except (OSError, ValueError) as exc:
         raise NoHub(str(exc)) from exc
 
@@ -77,8 +61,3 @@ def telling(work: Callable[[], int]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-def _path_in(variable: str) -> Path | None:
-    value = os.environ.get(variable)
-    return Path(value) if value else None

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from config import given_value
 from proxy.net.hub_client import HubClient, HubRefused, token_in
-from proxy.registry.durable import sync_folder
+from proxy.serving.small_file import write_file
 
 FILE_NAME = "hub.json"
 _PINNED = ("url", "trusted_origins")
@@ -203,19 +203,8 @@ def _keep(path: Path, said: Document) -> None:
 
     Raises: OSError: what was there before is still there, or it may be again after a power cut.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(said, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        sync_folder(path.parent)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    write_file(path, json.dumps(said, indent=1).encode(), 0o600)
 
 
 def _warn(message: str) -> None:

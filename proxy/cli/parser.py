@@ -5,7 +5,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from config import Settings, settings_of
+from config import Settings, add_flags
 from proxy import __version__
 from proxy.cli import check, client, explain, hub_parser, join, pin, replica, verbs_parser
 from proxy.cli.hub_access import add_hub
@@ -105,9 +105,4 @@ def _add_pins(add: AddVerb) -> None:
 
 
 def _add_settings(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--config", type=Path, help="settings file, TOML")
-    for setting in settings_of(Settings):
-        if setting.rule.flag:
-            verb.add_argument(
-                setting.rule.flag, dest=setting.key, metavar="VALUE", help=setting.rule.doc
-            )
+    add_flags(verb, Settings)

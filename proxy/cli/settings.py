@@ -4,17 +4,13 @@ import argparse
 import os
 import sys
 
-from config import ConfigError, Settings, load, settings_of, warnings
+from config import ConfigError, Settings, given_flags, load, warnings
 from proxy.cli.join import NotJoined, settings_of_join
 
 
 def read_settings(arguments: argparse.Namespace) -> Settings:
     """Give the settings. Raises: ConfigError: with all problems. NotJoined."""
-    flags = {
-        setting.key: getattr(arguments, setting.key)
-        for setting in settings_of(Settings)
-        if setting.rule.flag
-    }
+    flags = given_flags(arguments, Settings)
     return load(arguments.config, os.environ, flags, settings_of_join(arguments, flags))
 
 

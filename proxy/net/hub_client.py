@@ -1,13 +1,14 @@
 """A client of a hub's API, for the verbs of operators: one request at a time."""
 
 import http.client
-import ipaddress
 import json
 import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+
+from proxy.net.hub_place import require_secrecy
 
 TIMEOUT_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64 << 20
@@ -37,17 +38,16 @@ class HubClient:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
             raise ValueError(f"{url}: expected a URL like https://hub.internal:8443")
+        require_secrecy(url, parts.scheme, parts.hostname)
         if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca_file)
             self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                 parts.hostname, parts.port or 443, timeout=TIMEOUT_SECONDS, context=context
             )
-        elif _is_here(parts.hostname):
+        else:
             self._connection = http.client.HTTPConnection(
                 parts.hostname, parts.port or 80, timeout=TIMEOUT_SECONDS
             )
-        else:
-            raise ValueError(f"{url}: expected https, since others could read the token on the way")
         self._token = token
 
     def ask(
@@ -101,13 +101,6 @@ def token_in(path: Path) -> str:
     if not token.isascii() or not token.isprintable() or not token:
         raise ValueError(f"{path}: expected a token")
     return token
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _refused(status: int, text: bytes) -> HubRefused:

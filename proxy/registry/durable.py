@@ -11,18 +11,11 @@ import shutil
 import stat
 from pathlib import Path
 
+from proxy.serving.small_file import sync_folder
+
 MOVE_ATTEMPTS = 5
 FIT_BYTES = 64 << 10
 _NO_LINK_HERE = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP})
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the entries of *folder* durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def make_folders(folder: Path) -> None:

@@ -23,6 +23,7 @@ from proxy.registry import durable, walk
 from proxy.registry.checks import digest_in
 from proxy.registry.layout import Layout, LinkKind
 from proxy.registry.progress import Deed, Done, Event, Progress, Result
+from proxy.serving.small_file import sync_folder
 
 MAX_DEPTH = 4
 
@@ -148,7 +149,7 @@ class Exporter:
         else:
             self._copy(source, target)
             self._counts["copied_bytes"] += size
-        durable.sync_folder(target.parent)
+        sync_folder(target.parent)
         return size
 
     def _copy(self, source: Path, target: Path) -> None:

@@ -24,6 +24,7 @@ from proxy.registry.health import Health
 from proxy.registry.interrupted import Interrupted
 from proxy.registry.layout import Layout, LinkKind
 from proxy.registry.linking import Linking
+from proxy.serving.small_file import sync_folder
 from proxy.telemetry import Telemetry
 
 THREADS = 16
@@ -238,8 +239,8 @@ class Tree:
             path.rename(aside)
         except FileNotFoundError:
             return None
-        durable.sync_folder(aside.parent)
-        durable.sync_folder(path.parent)
+        sync_folder(aside.parent)
+        sync_folder(path.parent)
         durable.keep_latest(self.layout.quarantine, MAX_QUARANTINED)  # a disk that rots has no end
         return state.st_size
 
@@ -283,7 +284,7 @@ class Tree:
             folder.rename(aside)
         except (FileNotFoundError, NotADirectoryError):
             return
-        durable.sync_folder(folder.parent)
+        sync_folder(folder.parent)
         durable.remove_whatever(aside)
 
     async def all_tags(self, repository: Repository) -> list[Tag]:

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 from multidict import CIMultiDict
 
+from hub.login import Login, realms_of
 from hub.sentinel.contents import content
-from hub.sentinel.pusher import Login, Pusher, realms_of
+from hub.sentinel.pusher import Pusher
 from proxy.net.origins import Origin
 from proxy.oci.errors import BadGateway
 

@@ -2,9 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
-from config import DnsSettings, settings_of
+from config import DnsSettings, add_flags
 from hub.dns.cli import check, export, serve
 from hub.dns.cli.runner import Runner
 
@@ -32,10 +31,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_serve(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--config", type=Path, help="settings file, TOML")
-    for setting in settings_of(DnsSettings):
-        if setting.rule.flag:
-            verb.add_argument(
-                setting.rule.flag, dest=setting.key, metavar="VALUE", help=setting.rule.doc
-            )
+    add_flags(verb, DnsSettings)
     verb.set_defaults(verb=serve.run)

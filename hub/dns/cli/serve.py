@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 
-from config import ConfigError, DnsSettings, load_dns, settings_of
+from config import ConfigError, DnsSettings, given_flags, load_dns
 from hub.dns.app import DnsProcess
 from hub.dns.cli.runner import Runner
 from proxy.serving import life, notify
@@ -21,11 +21,7 @@ def run(arguments: argparse.Namespace, runner: Runner) -> int:
 
 def _load(arguments: argparse.Namespace) -> DnsSettings | None:
     """Give the settings; None after printing what is wrong with them."""
-    flags = {
-        setting.key: getattr(arguments, setting.key)
-        for setting in settings_of(DnsSettings)
-        if setting.rule.flag
-    }
+    flags = given_flags(arguments, DnsSettings)
     try:
         return load_dns(arguments.config, os.environ, flags)
     except ConfigError as exc:

@@ -8,7 +8,7 @@ import pytest
 
 from hub.geo.health import Outcome
 from hub.geo.probe import MAX_MANIFEST_BYTES, Canary, Probe, ProbeFailed
-from hub.sentinel.pusher import Login, realms_of
+from hub.login import Login, realms_of
 from proxy.net.origins import AddressPolicy, Origin
 from proxy.net.session import Limits, Session
 from proxy.oci.reference import Repository, parse_reference

@@ -14,7 +14,7 @@ from hub.geo.health import Health
 from hub.geo.heard import Word
 from hub.geo.probe import Canary, Probe
 from hub.geo.prober import Prober, Rhythm
-from hub.sentinel.pusher import Login, realms_of
+from hub.login import Login, realms_of
 from proxy.net.origins import AddressPolicy, Origin
 from proxy.net.session import Limits, Session
 from proxy.oci.reference import Repository, Tag
