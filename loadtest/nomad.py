@@ -6,7 +6,6 @@ skopeo can't be told which address of this machine to come from, and that is wha
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from loadtest.address import Address
 from loadtest.image import MANIFEST_ACCEPT
 from loadtest.login import Login
 from loadtest.programs import ProgramFailed
-from loadtest.programs.program import tied
+from loadtest.programs.program import output_of
 
 _SECONDS = 20.0
 _PARAMETER = re.compile(r'(\w+)="([^"]*)"')
@@ -61,16 +60,8 @@ class Nomad:
         """
         host, port = self._name.nameserver
         command = ["dig", f"@{host}", "-p", str(port), "-b", self.address, "+short", "+tries=2"]
-        done = subprocess.run(
-            tied([*command, *options, self._name.domain, "A"]),
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ProgramFailed(f"dig ended with {done.returncode}: {done.stdout}{done.stderr}")
-        return done.stdout.split("\n", 1)[0]
+        said = output_of([*command, *options, self._name.domain, "A"], _SECONDS)
+        return said.split("\n", 1)[0]
 
     def pull(self, repository: str, reference: str, at: str) -> int | Refused:
         """Pull an image from the replica at an address; give its bytes, or who said no.

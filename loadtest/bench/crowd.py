@@ -1,6 +1,5 @@
 """A crowd: many downloads of one URL at once, by a small C program that is built when needed."""
 
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from statistics import median
 from urllib.parse import urlsplit
 
 from loadtest.address import parse_address
-from loadtest.programs.program import ProgramFailed, tied
+from loadtest.programs.program import ProgramFailed, output_of
 
 _SOURCE = Path(__file__).with_suffix(".c")
 _BUILD_SECONDS = 60
@@ -45,12 +44,12 @@ class CrowdClient:
         Raises: ProgramFailed: not every one got it whole, or there is no compiler.
         """
         if not self._program.exists():
-            _run(["gcc", "-O2", "-o", str(self._program), str(_SOURCE)], _BUILD_SECONDS)
+            output_of(["gcc", "-O2", "-o", str(self._program), str(_SOURCE)], _BUILD_SECONDS)
         parts = urlsplit(url)
         host, port = parse_address(parts.netloc)
         command = [str(self._program), host, str(port), parts.path, str(clients)]
         started = time.monotonic()
-        said = _run([*command, str(_LIMIT_SECONDS)], 2 * _LIMIT_SECONDS)
+        said = output_of([*command, str(_LIMIT_SECONDS)], 2 * _LIMIT_SECONDS)
         wall_seconds = time.monotonic() - started
         answers = [tuple(map(int, line.split())) for line in said.splitlines()]
         failed = [answer for answer in answers if answer[0] != 200]
@@ -59,12 +58,3 @@ class CrowdClient:
                 f"{len(failed)} of {clients} downloads failed, the first with {failed[:1]}"
             )
         return Crowd(tuple(first / 1e6 for _, first, _, _ in answers), wall_seconds)
-
-
-def _run(command: list[str], limit_seconds: float) -> str:
-    done = subprocess.run(
-        tied(command), capture_output=True, text=True, timeout=limit_seconds, check=False
-    )
-    if done.returncode != 0:
-        raise ProgramFailed(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")
-    return done.stdout

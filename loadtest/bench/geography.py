@@ -10,6 +10,7 @@ from pathlib import Path
 
 from loadtest.address import Address, free_port
 from loadtest.image import Image, make_image
+from loadtest.place import Place, write_catalogue
 from loadtest.programs import (
     DnsProgram,
     Hub,
@@ -18,6 +19,7 @@ from loadtest.programs import (
     Skopeo,
     StockRegistry,
     Zone,
+    new_secret,
 )
 from loadtest.programs.settings import Section, Sections
 
@@ -31,23 +33,6 @@ TTL_SECONDS = 2
 _NAMES = ("na-toronto", "eu-frankfurt", "sa-saopaulo")
 _ANSWER_SECONDS = 2.0
 _A = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A region: 127.N.0.0/16, of which the first address is its replica's."""
-
-    name: str
-    number: int
-
-    @property
-    def address(self) -> str:
-        """Where the shared name is answered."""
-        return f"127.{self.number}.0.1"
-
-    def client(self, number: int) -> str:
-        """Give a client's address; each has a /24 of its own."""
-        return f"127.{self.number}.{number}.50"
 
 
 PLACES = tuple(Place(name, number) for number, name in enumerate(_NAMES, 1))
@@ -74,8 +59,7 @@ def running(room: Path) -> Iterator[Geography]:
     room.mkdir(parents=True, exist_ok=True)
     port = free_port(place.address for place in PLACES)
     token = room / "dns-token"
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
+    new_secret(token)
     with ExitStack() as stack:
         primary = stack.enter_context(StockRegistry(room / "primary", name="primary"))
         image = make_image(room / "image", 5, (20_000,), TAG)
@@ -104,14 +88,7 @@ def _replica(folder: Path, place: Place, primary: StockRegistry, port: int) -> R
 
 def _geo(room: Path, port: int, token: Path) -> Section:
     catalogue = room / "regions.toml"
-    lines = [f'default = "{PLACES[0].name}"']
-    for place in PLACES:
-        lines += [
-            f"[regions.{place.name}]",
-            f'addresses = ["{place.address}"]',
-            f'networks = ["127.{place.number}.0.0/16"]',
-        ]
-    catalogue.write_text("\n".join(lines) + "\n")
+    write_catalogue(catalogue, PLACES)
     return {
         "catalogue": str(catalogue),
         "token_file": str(token),

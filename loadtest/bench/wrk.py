@@ -1,12 +1,11 @@
 """wrk: requests a second over a few connections that stay open."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtest.programs.program import ProgramFailed, tied
+from loadtest.programs.program import ProgramFailed, output_of
 
 _GRACE_SECONDS = 20.0
 _SCRIPT = """\
@@ -54,16 +53,8 @@ def drive(
         part for name, text in endpoint.headers.items() for part in ("-H", f"{name}: {text}")
     ]
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "-s", str(script), *headers]
-    done = subprocess.run(
-        tied([*command, endpoint.url]),
-        capture_output=True,
-        text=True,
-        timeout=seconds + _GRACE_SECONDS,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise ProgramFailed(f"wrk ended with {done.returncode}: {done.stderr.strip()}")
-    said = json.loads(done.stdout.splitlines()[-1])
+    output = output_of([*command, endpoint.url], seconds + _GRACE_SECONDS)
+    said = json.loads(output.splitlines()[-1])
     if said["errors"] or not said["requests"]:
         raise ProgramFailed(f"{endpoint.url}: {said['errors']} errors, {said['requests']} answers")
     elapsed_seconds = said["microseconds"] / 1e6

@@ -1,10 +1,9 @@
 """The regions that are told what is pushed: the hub beside the primary, and their replicas.
 
-Each region has a network of its own on this machine, 127.N.0.0/16, and its replica an address in
-it, beside the one on 127.0.0.1 that the other parts of the demo use.
+Each region's replica has an address in the region's network, beside the one on 127.0.0.1 that the
+other parts of the demo use.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from typing import Self
 from loadtest.address import free_port, parse_address
 from loadtest.demo.scene import LINK, Primary, replica_behind
 from loadtest.link import LinkSettings
-from loadtest.programs import Hub, Join, LinkProgram, Replica
+from loadtest.place import Place, write_catalogue
+from loadtest.programs import Hub, Join, LinkProgram, Replica, new_secret
 from loadtest.programs.settings import Section, Sections
 
 PRIMARY_REGION = "na-ashburn"
@@ -26,29 +26,10 @@ TTL_SECONDS = 1
 _COPIED_TAGS = "4.*"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A region, how far it is from the primary, and its network here."""
-
-    name: str
-    round_trip_seconds: float
-    number: int
-
-    @property
-    def network(self) -> str:
-        """The addresses of the region's clients."""
-        return f"127.{self.number}.0.0/16"
-
-    @property
-    def address(self) -> str:
-        """Where its replica answers the shared name."""
-        return f"127.{self.number}.0.1"
-
-
 PLACES = (
-    Place("na-toronto", 0.040, 1),
-    Place("eu-frankfurt", 0.090, 2),
-    Place("sa-saopaulo", 0.120, 3),
+    Place("na-toronto", 1, 0.040),
+    Place("eu-frankfurt", 2, 0.090),
+    Place("sa-saopaulo", 3, 0.120),
 )
 
 
@@ -169,9 +150,8 @@ def _hub_settings(folder: Path, primary: Primary) -> dict[str, Section]:
 def _geo_settings(folder: Path, ports: Ports) -> Section:
     """Give the settings about where clients go, and write the catalogue of the regions."""
     path, token = catalogue_file(folder), geo_token_file(folder)
-    path.write_text(_catalogue(ports))
-    token.touch(mode=0o600)
-    token.write_text(secrets.token_hex(32))
+    write_catalogue(path, PLACES, f"http://ADDRESS:{ports.ops}/readyz")
+    new_secret(token)
     return {
         "catalogue": str(path),
         "token_file": str(token),
@@ -190,18 +170,6 @@ def catalogue_file(folder: Path) -> Path:
 def geo_token_file(folder: Path) -> Path:
     """Give where the token of those is who may ask the fleet's hub where clients go."""
     return folder / "dns-token"
-
-
-def _catalogue(ports: Ports) -> str:
-    lines = [f'default = "{PLACES[0].name}"']
-    for place in PLACES:
-        lines += [
-            f"\n[regions.{place.name}]",
-            f'addresses = ["{place.address}"]',
-            f'networks = ["{place.network}"]',
-            f'ready = "http://{place.address}:{ports.ops}/readyz"',
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def _identity(folder: Path, primary: Primary) -> Section:

@@ -11,7 +11,6 @@ from loadtest.demo.fleet import (
     SHARED_NAME,
     TTL_SECONDS,
     Fleet,
-    Place,
     catalogue_file,
     geo_token_file,
 )
@@ -19,6 +18,7 @@ from loadtest.demo.shell import Shell
 from loadtest.demo.waiting import wait_until
 from loadtest.image import make_image
 from loadtest.nomad import Nomad, Refused, SharedName
+from loadtest.place import Place
 from loadtest.programs import DnsProgram, PowerDns, Zone
 from loadtest.units import show_bytes, show_seconds
 
@@ -165,7 +165,7 @@ class Nearest:
         return Nomad(address, self._name, self._fleet.primary.login)
 
     def _client_of(self, place: Place) -> Nomad:
-        return self._nomad(f"127.{place.number}.0.50")
+        return self._nomad(place.client())
 
     @property
     def _repository(self) -> str:

@@ -2,7 +2,7 @@
 
 from loadtest.programs.certificate import Certificate
 from loadtest.programs.dns import DnsProgram, PowerDns, Zone
-from loadtest.programs.hub import Hub, joining
+from loadtest.programs.hub import Hub, joining, new_secret
 from loadtest.programs.link import LinkProgram
 from loadtest.programs.nginx import Nginx
 from loadtest.programs.operator import Operator
@@ -29,4 +29,5 @@ __all__ = [
     "TinyPrimary",
     "Zone",
     "joining",
+    "new_secret",
 ]

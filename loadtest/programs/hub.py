@@ -30,9 +30,9 @@ class Hub(Program):
         self.notifications = f"{self.url}/notifications"
         self.ops = ""
         self.token_file = folder / "admin-token"
-        self._token = _new_secret(self.token_file)
+        self._token = new_secret(self.token_file)
         sender_file = folder / "sender-secret"
-        self.sender = {"X-Proxima-Secret": _new_secret(sender_file)}
+        self.sender = {"X-Proxima-Secret": new_secret(sender_file)}
         own: Sections = {
             "listen": {"api": [self.address], "ops": "127.0.0.1:0", "drain_limit": "3s"},
             "primary": {"url": primary},
@@ -107,7 +107,8 @@ def joining(hub_url: str, token_file: Path) -> Sections:
     }
 
 
-def _new_secret(path: Path) -> str:
+def new_secret(path: Path) -> str:
+    """Write a new secret to a file of its owner's, and give it."""
     secret = secrets.token_hex(32)
     path.touch(mode=0o600)
     path.write_text(f"{secret}\n")

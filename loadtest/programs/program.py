@@ -50,6 +50,25 @@ def tied(command: Sequence[str]) -> list[str]:
     return ["setpriv", "--pdeathsig", "KILL", "--", program, *command[1:]]
 
 
+def output_of(command: Sequence[str], limit_seconds: float) -> str:
+    """Run a program to its end; give what it prints.
+
+    Raises: ProgramFailed: it isn't installed, or says that it failed. TimeoutExpired.
+    """
+    done = subprocess.run(
+        tied(command),
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=limit_seconds,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise ProgramFailed(f"{command[0]} ended with {done.returncode}: {said}")
+    return done.stdout
+
+
 class Program:
     """A program that serves while its context is entered; its output goes to a log file.
 

@@ -1,7 +1,6 @@
 """Questions a second through PowerDNS: our decision, and PowerDNS's own geographic backend."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ from loadtest.bench.geography import DATABASE, DOMAIN, PLACES, running
 from loadtest.bench.lab import Lab
 from loadtest.bench.measurement import Measurement, for_comparison
 from loadtest.programs import PowerDns, ProgramFailed
-from loadtest.programs.program import environment, tied
+from loadtest.programs.program import output_of
 
 _CLIENTS = 4
 _OUTSTANDING = 100
@@ -81,17 +80,10 @@ def _pace(server: PowerDns, questions: Path, seconds: float) -> float:
     host, port = server.listens
     command = ["dnsperf", "-s", host, "-p", str(port), "-d", str(questions)]
     command += ["-c", str(_CLIENTS), "-q", str(_OUTSTANDING), "-l", f"{max(1, round(seconds))}"]
-    done = subprocess.run(
-        tied(command),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=_PATIENCE_SECONDS,
-        check=False,
-    )
-    found, lost = _PACE.search(done.stdout), _LOST.search(done.stdout)
-    if done.returncode != 0 or found is None or lost is None or "NOERROR" not in done.stdout:
-        raise ProgramFailed(f"dnsperf ended with {done.returncode}: {done.stdout}{done.stderr}")
+    said = output_of(command, _PATIENCE_SECONDS)
+    found, lost = _PACE.search(said), _LOST.search(said)
+    if found is None or lost is None or "NOERROR" not in said:
+        raise ProgramFailed(f"dnsperf: {said}")
     if int(lost[1]) > 0:
         raise ProgramFailed(f"dnsperf: {lost[1]} questions got no answer")
     return float(found[1])

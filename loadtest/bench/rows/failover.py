@@ -14,13 +14,13 @@ from loadtest.bench.geography import (
     TAG,
     TTL_SECONDS,
     Geography,
-    Place,
     resolve,
     running,
 )
 from loadtest.bench.lab import Lab
 from loadtest.bench.measurement import Measurement, at_most
 from loadtest.image import MANIFEST_ACCEPT
+from loadtest.place import Place
 from loadtest.programs import ProgramFailed
 from loadtest.units import show_seconds
 

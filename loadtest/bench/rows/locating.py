@@ -1,14 +1,12 @@
 """Where a client goes, as a decision alone: how long it takes for one address."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 
 from loadtest.bench.geography import DATABASE
 from loadtest.bench.lab import Lab
 from loadtest.bench.measurement import Measurement, at_most, for_comparison
-from loadtest.programs import ProgramFailed
-from loadtest.programs.program import environment, python_module, tied
+from loadtest.programs.program import output_of, python_module
 
 _SECONDS = 120.0
 
@@ -20,18 +18,8 @@ class Locating:
 
     def measure(self, lab: Lab) -> Iterator[Measurement]:
         """Give the time by network, and by a database that has heard of the /24 or hasn't."""
-        command = tied(python_module("loadtest.bench.locating", str(DATABASE)))
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env=environment(),
-            timeout=_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            raise ProgramFailed(f"locating: {done.stderr.strip()[-500:]}")
-        found = json.loads(done.stdout)
+        command = python_module("loadtest.bench.locating", str(DATABASE))
+        found = json.loads(output_of(command, _SECONDS))
         beside = f"{found['networks']:,} networks of {found['regions']} regions"
         yield Measurement(
             "an address to regions in order, by network",
