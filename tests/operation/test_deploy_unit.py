@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -114,32 +115,6 @@ def test_the_replicas_command_is_one():
     assert arguments.verb is replica_verb.run
     assert arguments.config == Path("/etc/proxima/proxima.toml")
     assert getattr(arguments, "store.root") == f"/var/lib/{REPLICA.value('StateDirectory')}"
-
-
-def test_the_hubs_command_is_one(monkeypatch: pytest.MonkeyPatch):
-    """What it starts is a command line that is understood, with the database that it may write."""
-    program, verb, *argv = HUB.value("ExecStart").split()
-    understood: list[argparse.Namespace] = []
-    monkeypatch.setattr(serve, "run", lambda arguments, _: understood.append(arguments) or 0)
-    assert hub_main(argv, asyncio.run) == 0
-    (arguments,) = understood
-    assert (program, verb) == ("/usr/local/bin/proxima", "hub")
-    assert arguments.config == Path("/etc/proxima-hub/hub.toml")
-    folder = f"/var/lib/{HUB.value('StateDirectory')}"
-    assert getattr(arguments, "database.url") == f"sqlite:///{folder}/hub.db"
-
-
-def test_the_command_beside_dns_is_one(monkeypatch: pytest.MonkeyPatch):
-    """What it starts is a command line that is understood, with the state that it may write."""
-    program, verb, *argv = DNS.value("ExecStart").split()
-    understood: list[argparse.Namespace] = []
-    monkeypatch.setattr(dns_serve, "run", lambda arguments, _: understood.append(arguments) or 0)
-    assert dns_main(argv, asyncio.run) == 0
-    (arguments,) = understood
-    assert (program, verb) == ("/usr/local/bin/proxima", "dns")
-    assert arguments.config == Path("/etc/proxima-dns/dns.toml")
-    folder = f"/var/lib/{DNS.value('StateDirectory')}"
-    assert getattr(arguments, "state.file") == f"{folder}/state.json"
 
 
 def test_it_is_told_to_reload(service: Service):
@@ -300,3 +275,32 @@ def test_only_allowed_families_of_sockets_are_opened(service: Service, trace: li
     }
     assert {"AF_INET", "AF_UNIX"} <= opened
     assert opened <= set(service.value("RestrictAddressFamilies").split())
+
+
+@pytest.mark.parametrize(
+    ("started", "verb", "main", "serving", "key", "value"),
+    [
+        (HUB, "hub", hub_main, serve, "database.url", "sqlite:///{folder}/hub.db"),
+        (DNS, "dns", dns_main, dns_serve, "state.file", "{folder}/state.json"),
+    ],
+    ids=["hub", "dns"],
+)
+def test_the_command_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+    started: Service,
+    verb: str,
+    main: Callable[..., int],
+    serving: ModuleType,
+    key: str,
+    value: str,
+):
+    """What it starts is a command line that is understood, with what it may write."""
+    program, told, *argv = started.value("ExecStart").split()
+    understood: list[argparse.Namespace] = []
+    monkeypatch.setattr(serving, "run", lambda arguments, _: understood.append(arguments) or 0)
+    assert main(argv, asyncio.run) == 0
+    (arguments,) = understood
+    assert (program, told) == ("/usr/local/bin/proxima", verb)
+    assert arguments.config == Path(f"/etc/proxima-{verb}/{verb}.toml")
+    folder = f"/var/lib/{started.value('StateDirectory')}"
+    assert getattr(arguments, key) == value.format(folder=folder)
