@@ -12,6 +12,7 @@ from proxy.oci.digest import Digest
 from proxy.oci.errors import StoreUnavailable
 from proxy.registry.clock import Clock
 from proxy.registry.evictor import Evictor
+from proxy.registry.order import Entry
 from proxy.registry.pins import Pins
 from proxy.registry.recount import Recount
 from proxy.registry.sidecar import Sidecar
@@ -44,6 +45,7 @@ class Capacity:
     def _tie(self) -> None:
         self._tree.on_stored = self._stored
         self._tree.on_removed = self._removed
+        self._evictor.on_removed = self._evicted
         self.room.stored_bytes = self._stored_bytes
         self.room.free_bytes = self._free_bytes
         self.room.make_room = self._evictor.free
@@ -61,6 +63,10 @@ class Capacity:
     def _removed(self, digest: Digest, size: int) -> None:
         self._recount.note_changed(digest)
         self.usage.removed(digest, size)
+
+    def _evicted(self, entry: Entry, is_evicted: bool) -> None:  # noqa: FBT001  # a callback's
+        self._recount.note_changed(entry.digest)
+        self.usage.removed(entry.digest, entry.size, is_evicted=is_evicted)
 
     async def _free_bytes(self) -> int:
         found = await self._tree.run(os.statvfs, self._tree.layout.root)

@@ -7,7 +7,7 @@ Nothing is synced: a removal that a power cut undoes is found by the recount.
 import asyncio
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Evictor:
         self._pins = pins
         self._log = telemetry.log
         self._metrics = telemetry.metrics
+        self.on_removed: Callable[[Entry, bool], None] = lambda *_: None
+        """Told of what left, and whether its file was there: who accounts for it."""
         self._turn = asyncio.Lock()
         self._passes: set[asyncio.Task[bool]] = set()
 
@@ -124,16 +126,22 @@ class Evictor:
     # --- removing ---------------------------------------------------------------------------------
 
     async def _remove(self, chosen: Sequence[Entry]) -> list[int]:
+        """Remove contents, and account for them; a recount leaves them alone until that is done."""
         tree = self._store.tree
         digests = [entry.digest for entry in chosen]
+        for digest in digests:
+            self._room.hold(digest)
         try:
             sizes = await tree.run(remove_contents, tree.layout.blobs, digests)
+            for entry, size in zip(chosen, sizes, strict=True):
+                if size != _STUCK:
+                    self._store.forget(entry.digest)
+                    self.on_removed(entry, size != _MISSING)
         except StoreUnavailable:
             return []
-        for entry, size in zip(chosen, sizes, strict=True):
-            if size != _STUCK:
-                self._store.forget(entry.digest)
-                self._usage.removed(entry.digest, entry.size, is_evicted=size != _MISSING)
+        finally:
+            for digest in digests:
+                self._room.let_go(digest)
         return sizes
 
     def _tell(self, sizes: Sequence[int], rank: Rank, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -194,6 +195,39 @@ async def test_a_recount_leaves_alone_what_changes_meanwhile(accounts, monkeypat
     monkeypatch.setattr(recount, "contents_in", real)
     await accounts.count()
     assert accounts.capacity.usage.stored_bytes == 9 * SIZE
+
+
+@pytest.mark.parametrize("tells", ["after the look", "within it"])
+async def test_a_recount_leaves_what_is_evicted_to_the_evictor(accounts, monkeypatch, tells):
+    """A file that is unlinked, of which the accounts don't know yet, is taken off once."""
+    many = await fill(accounts, 9)
+    assert await accounts.capacity.usage.write()
+    oldest, usage = Digest.of(many[0]), accounts.capacity.usage
+    unlinked, may_tell = threading.Event(), threading.Event()
+    real_removal, real_sizes = evictor.remove_contents, usage.sizes_of
+
+    def removed(blobs, digests):
+        sizes = real_removal(blobs, digests)
+        unlinked.set()
+        assert may_tell.wait(10)
+        return sizes
+
+    async def sizes_of(algorithm, first):
+        sizes = await real_sizes(algorithm, first)
+        if tells == "within it" and oldest in sizes:
+            may_tell.set()
+            await evicting
+        return sizes
+
+    monkeypatch.setattr(evictor, "remove_contents", removed)
+    monkeypatch.setattr(usage, "sizes_of", sizes_of)
+    evicting = asyncio.create_task(accounts.capacity._evictor.trim(SIZE))
+    await eventually(unlinked.is_set)
+    assert await accounts.capacity._recount.run()  # which settles no sums
+    may_tell.set()
+    assert await evicting == SIZE
+    assert not path_of(accounts, many[0]).exists()
+    assert sum(accounts.here.values()) == usage.stored_bytes == 8 * SIZE
 
 
 async def _quarantine(accounts: Accounts, data: bytes) -> None:
